@@ -1,22 +1,22 @@
-"""Other products' tools on this server's methods: what their users called goes on working.
+"""Other products' MCP tools, on top of this server's methods, so that their users can switch.
 
-A face is a thin table of tools at an address of its own, `/mcp/NAME`. It is one module here, loaded
-at the first request for it, and calls nothing but the methods of `methods.py`, through a `Core`.
+A face is a table of such tools, served at `/mcp/NAME`. It is one module here, imported at its first
+request, and calls nothing but the methods of `methods.py`, through a `Core`.
 
 How to add one:
 
 1. Its name goes into `FACES` of `environment.py`; then `/mcp/NAME`, `connect --face NAME` and
    `mcp --face NAME` are there.
 2. `faces/NAME.py` has `FACE = Product(tools=(…), …)` of functions marked with `@tool` (see
-   `face.py`). Such a function gets what the caller sent, unchecked, and answers a dict that becomes
-   one text of JSON; `await core.call("writeShared", ops=[…])` asks the core, as the one who calls.
-3. To refuse, raise `Declined(body)`; what the core refuses (a RequestError), and a tool that does
-   not exist (MethodNotFound), are turned into a body by `Product.failed`.
-4. Resources: `templates` lists their addresses, `read(core, address)` answers one, None for none.
-   A client that subscribes is told whenever what `read` answers for it has changed.
-5. Plain HTTP: `http(core, verb, path, body)` answers (status, body) for `POST /tools/…` and
-   `GET /resources/…`; one face alone may have it (`HTTP_FACE` of `serve/http.py`).
+   `face.py`). Such a function gets the caller's arguments, unchecked, and returns a dict, which is
+   sent as JSON text; `await core.call("writeShared", ops=[…])` calls a method as the caller.
+3. To refuse a call, raise `Declined(body)`. `Product.failed` makes a body of the RequestErrors that
+   methods raise, and of MethodNotFound for a tool that does not exist.
+4. Resources: `templates` lists their URIs, `read(core, uri)` returns one, None for an unknown one.
+   A subscribed client is notified when what `read` returns for it has changed.
+5. Plain HTTP: `http(core, verb, path, body)` returns (status, body) for `POST /tools/…` and
+   `GET /resources/…`; only one face can have it (`HTTP_FACE` of `serve/http.py`).
 
-A tool marked `extra` is seen at `/mcp/NAME?all` alone. Schemas are what a model pays for in every
-turn: leave out of them what the tool itself checks and explains.
+A tool marked `extra` is listed at `/mcp/NAME?all` only. Schemas cost a model tokens in every turn:
+leave out of them what the tool itself checks and explains.
 """

@@ -1,5 +1,5 @@
-"""A cache of strings that agents share: set, get and delete by key; and what it had planned beside
-these three tools, seen at its address with `?all`."""
+"""The face of a string cache that agents share: set, get and delete by key. With `?all` also the
+further tools that the original product had planned."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ async def set_storage(core: Core, given: Arguments) -> JsonObject:
     rev = await put(core, {key: entry})
     if not key.startswith(LOCK):
         return done(key)
-    has_it = None if frees(entry["value"]) else claimed(entry["value"])[:100]
-    return done(key, acquired=has_it is not None, revision=rev, holder=has_it)
+    holder = None if frees(entry["value"]) else claimed(entry["value"])[:100]
+    return done(key, acquired=holder is not None, revision=rev, holder=holder)
 
 
 @tool("getStorage key!", reads=True)
@@ -58,12 +58,12 @@ async def delete_storage(core: Core, given: Arguments) -> JsonObject:
     rev = {"if_rev": item["rev"]} if key.startswith(LOCK) else {}
     try:
         await put(core, {key: {"value": None, **rev}})
-    except Declined:  # another holds it by now
+    except Declined:  # another agent took the lock meanwhile
         return done(key, deleted=False)
     return done(key, deleted=True)
 
 
-# --- what was planned: with `?all` ------------------------------------------------------------
+# --- further tools: with `?all` ---------------------------------------------------------------
 
 
 @tool("listKeys pattern limit:int", extra=True)
@@ -120,8 +120,8 @@ async def lock_keys(core: Core, given: Arguments) -> JsonObject:
 @tool("watchKeys pattern afterRevision:int waitMs:int", extra=True)
 async def watch_keys(core: Core, given: Arguments) -> JsonObject:
     """What changed after a revision; waits for it up to 45,000 ms."""
-    asked = {"changed_after": given.get("afterRevision") or 0, "wait_ms": given.get("waitMs") or 0}
-    answer = await core.call("readShared", pattern=given.get("pattern") or "*", **asked)
+    since = {"changed_after": given.get("afterRevision") or 0, "wait_ms": given.get("waitMs") or 0}
+    answer = await core.call("readShared", pattern=given.get("pattern") or "*", **since)
     wanted = [event for event in answer["events"] if event["kind"] in ("put", "delete")]
     changes = [{"key": each["key"], **shown(each)} for each in wanted]
     return {"success": True, "changes": changes, "revision": answer["rev"]}
@@ -139,16 +139,16 @@ async def key_history(core: Core, given: Arguments) -> JsonObject:
 async def queue_push(core: Core, given: Arguments) -> JsonObject:
     """Put a task into a queue, for one taker; priority 0-3."""
     queue, value = read_key(given.get("queue")), read_value(given.get("value"))
-    sent = {"to": [f"queue:{queue}"], "body": value, **some(given, "priority")}
-    return {"success": True, "queue": queue, "id": (await core.call("sendMessage", **sent))["id"]}
+    params = {"to": [f"queue:{queue}"], "body": value, **some(given, "priority")}
+    return {"success": True, "queue": queue, "id": (await core.call("sendMessage", **params))["id"]}
 
 
 @tool("queuePull queue! ack:strings waitMs:int", extra=True)
 async def queue_pull(core: Core, given: Arguments) -> JsonObject:
     """Take a task. It comes again after 5 minutes unless its id is in the next ack."""
     queue = read_key(given.get("queue"))
-    asked = {"ack": given.get("ack") or [], "wait_ms": given.get("waitMs") or 0}
-    answer = await core.call("readInbox", queue=queue, limit=1, **asked)
+    params = {"ack": given.get("ack") or [], "wait_ms": given.get("waitMs") or 0}
+    answer = await core.call("readInbox", queue=queue, limit=1, **params)
     items = [
         {"id": each["id"], "value": each["body"], "priority": each["priority"]}
         for each in answer["messages"]
@@ -180,7 +180,7 @@ async def restore(core: Core, given: Arguments) -> JsonObject:
 
 
 def failed(error: RequestError) -> JsonObject:
-    """In the words that this product's callers know."""
+    """The body for an error of a method, in the format of the original product."""
     message = error.sentence
     if isinstance(error, InvalidParams):
         message = "; ".join(error.problems.values())

@@ -1,4 +1,4 @@
-"""Sessions in which agents talk, who sees what of it, and what each remembers for itself."""
+"""The face of shared context: sessions with messages of four visibilities, and agents' memory."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from .explained import declined, failed, flag, metadata, number, text
 from .face import SCOPES, VISIBILITIES, Arguments, Core, JsonObject, Product, now, tool
 
 MOST_CONTENT, MOST_PREVIEW, SHOWN = 100_000, 150, 50
-KIND = "agent_response"  # of a message that does not say its own
-HIGH, MEDIUM = 80, 60  # scores from which a result is of that relevance
+KIND = "agent_response"  # the default message_type
+HIGH, MEDIUM = 80, 60  # the least scores of these relevances
 _ID = re.compile(r"[A-Za-z0-9:_.-]{1,200}")
 _NAME = re.compile(r"[A-Za-z0-9._@/-]{1,100}")
 
@@ -21,10 +21,10 @@ _NAME = re.compile(r"[A-Za-z0-9._@/-]{1,100}")
 @tool("create_session purpose! metadata:object")
 async def create_session(core: Core, given: Arguments) -> JsonObject:
     """Begin a session in which agents talk."""
-    asked = {"purpose": text(given, "purpose", 1000), "metadata": metadata(given)}
-    made = (await core.call("session", action="create", **asked))["session"]
-    by, at = made["by"], made["created"]
-    return {"success": True, "session_id": made["id"], "created_by": by, "created_at": at}
+    params = {"purpose": text(given, "purpose", 1000), "metadata": metadata(given)}
+    session = (await core.call("session", action="create", **params))["session"]
+    by, at = session["by"], session["created"]
+    return {"success": True, "session_id": session["id"], "created_by": by, "created_at": at}
 
 
 @tool("get_session session_id!", reads=True)
@@ -32,9 +32,9 @@ async def get_session(core: Core, given: Arguments) -> JsonObject:
     """A session with its last messages."""
     ident = read_id(given)
     answer = await core.call("session", action="get", id=ident)
-    said = await core.call("session", action="read", id=ident, limit=SHOWN)
-    messages = [message_of(ident, each) for each in said["messages"]]
-    more = {"messages": messages, "message_count": len(messages), "has_more": said["more"]}
+    read = await core.call("session", action="read", id=ident, limit=SHOWN)
+    messages = [message_of(ident, each) for each in read["messages"]]
+    more = {"messages": messages, "message_count": len(messages), "has_more": read["more"]}
     return {"success": True, "session": session_of(answer["session"]), **more}
 
 
@@ -42,8 +42,8 @@ async def get_session(core: Core, given: Arguments) -> JsonObject:
 async def list_sessions(core: Core, given: Arguments) -> JsonObject:
     """Sessions."""
     active = flag(given, "active_only", True)
-    found = await core.call("session", action="list", limit=1000, in_all=not active)
-    sessions = list(map(session_of, found["sessions"]))
+    answer = await core.call("session", action="list", limit=1000, in_all=not active)
+    sessions = list(map(session_of, answer["sessions"]))
     return {"success": True, "sessions": sessions, "count": len(sessions)}
 
 
@@ -69,11 +69,11 @@ async def add_message(core: Core, given: Arguments) -> JsonObject:
     ident, content = read_id(given), read_content(given)
     name_sender(core, given.get("sender"))
     kind, parent = text(given, "message_type", 200, KIND), given.get("parent_message_id")
-    asked = {"to": [], "session": ident, "body": content, "metadata": metadata(given)}
-    asked |= {"visibility": read_visibility(given, "visibility") or "public"}
-    asked |= {"subject": "" if kind == KIND else kind}
-    asked |= {"reply_to": str(parent)} if parent is not None else {}
-    sent = await core.call("sendMessage", **asked)
+    params = {"to": [], "session": ident, "body": content, "metadata": metadata(given)}
+    params |= {"visibility": read_visibility(given, "visibility") or "public"}
+    params |= {"subject": "" if kind == KIND else kind}
+    params |= {"reply_to": str(parent)} if parent is not None else {}
+    sent = await core.call("sendMessage", **params)
     who = {"sender": core.who.label, "verified": core.who.keyed}
     return {"success": True, "message_id": int(sent["id"]), **who, "timestamp": now()}
 
@@ -87,21 +87,21 @@ async def add_private_note(core: Core, given: Arguments) -> JsonObject:
 @tool("get_message session_id! message_id:int!", reads=True)
 async def get_message(core: Core, given: Arguments) -> JsonObject:
     """One message."""
-    ident, wanted = read_id(given), given.get("message_id")
-    number = str(wanted) if isinstance(wanted, str | int) else "?"
-    asked = {"message": number} if number.isascii() and number.isdigit() else {"message": "0"}
-    found = (await core.call("session", action="read", id=ident, **asked))["messages"]
+    ident, message_id = read_id(given), given.get("message_id")
+    number = str(message_id) if isinstance(message_id, str | int) else "?"
+    params = {"message": number} if number.isascii() and number.isdigit() else {"message": "0"}
+    found = (await core.call("session", action="read", id=ident, **params))["messages"]
     if not found:
-        said = "There is no such message in this session, or it is not for you."
-        raise declined("MESSAGE_NOT_FOUND", said, message_id=wanted)
+        sentence = "There is no such message in this session, or it is not for you."
+        raise declined("MESSAGE_NOT_FOUND", sentence, message_id=message_id)
     return {"success": True, "message": message_of(ident, found[0])}
 
 
 @tool("get_messages session_id! limit:int offset:int visibility_filter:seen", reads=True)
 async def get_messages(core: Core, given: Arguments) -> JsonObject:
     """What was said, of one visibility or all."""
-    wanted = read_visibility(given, "visibility_filter")
-    return await page(core, given, [wanted] if wanted else [])
+    visibility = read_visibility(given, "visibility_filter")
+    return await page(core, given, [visibility] if visibility else [])
 
 
 @tool("get_context session_id! limit:int offset:int include_private:bool", reads=True)
@@ -148,12 +148,12 @@ async def search_context(core: Core, given: Arguments) -> JsonObject:
     started, ident, query = time.perf_counter(), read_id(given), text(given, "query", 500)
     scope, threshold = given.get("search_scope") or "all", given.get("fuzzy_threshold")
     if not isinstance(scope, str) or scope not in SCOPES:
-        said = "search_scope is all, public or private."
-        raise declined("INVALID_INPUT", said, field="search_scope")
-    asked = {"query": query, "limit": number(given, "limit", 10, 1, 100)}
-    asked |= {"in_all": flag(given, "search_metadata", True), "visibility": SCOPES[scope]}
-    asked |= {} if threshold is None else {"fuzzy_threshold": threshold}
-    found = (await core.call("session", action="read", id=ident, **asked))["messages"]
+        sentence = "search_scope is all, public or private."
+        raise declined("INVALID_INPUT", sentence, field="search_scope")
+    params = {"query": query, "limit": number(given, "limit", 10, 1, 100)}
+    params |= {"in_all": flag(given, "search_metadata", True), "visibility": SCOPES[scope]}
+    params |= {} if threshold is None else {"fuzzy_threshold": threshold}
+    found = (await core.call("session", action="read", id=ident, **params))["messages"]
     results = [result_of(ident, each) for each in found]
     spent = round((time.perf_counter() - started) * 1000, 2)
     answer = {"query": query, "message_count": len(results), "search_time_ms": spent}
@@ -162,9 +162,9 @@ async def search_context(core: Core, given: Arguments) -> JsonObject:
 
 def result_of(session: str, row: JsonObject) -> JsonObject:
     body, score = row["body"], row["score"]
-    cut = body if len(body) <= MOST_PREVIEW else f"{body[: MOST_PREVIEW - 1]}…"
+    preview = body if len(body) <= MOST_PREVIEW else f"{body[: MOST_PREVIEW - 1]}…"
     relevance = "high" if score >= HIGH else "medium" if score >= MEDIUM else "low"
-    answer = {"score": score, "match_preview": cut, "relevance": relevance}
+    answer = {"score": score, "match_preview": preview, "relevance": relevance}
     return {"message": message_of(session, row), **answer}
 
 
@@ -180,33 +180,34 @@ def read_id(given: Arguments) -> str:
 def read_content(given: Arguments) -> str:
     content = given.get("content")
     if isinstance(content, str) and len(content) > MOST_CONTENT:
-        said = f"The content has {len(content):,} characters; the most is {MOST_CONTENT:,}."
-        raise declined("CONTENT_TOO_LARGE", said, size=len(content), most=MOST_CONTENT)
+        sentence = f"The content has {len(content):,} characters; the most is {MOST_CONTENT:,}."
+        raise declined("CONTENT_TOO_LARGE", sentence, size=len(content), most=MOST_CONTENT)
     return text(given, "content", MOST_CONTENT)
 
 
 def read_visibility(given: Arguments, name: str) -> str | None:
-    """None for none; an unknown one is refused, so that nothing is shown to too many."""
+    """A visibility, None when not given. Raises Declined for an unknown one."""
     value = given.get(name)
     if value is not None and value not in VISIBILITIES:
-        said = f"{str(value)[:100]!r} is no visibility."
-        raise declined("INVALID_VISIBILITY", said, field=name, allowed=list(VISIBILITIES))
+        sentence = f"{str(value)[:100]!r} is no visibility."
+        raise declined("INVALID_VISIBILITY", sentence, field=name, allowed=list(VISIBILITIES))
     return value
 
 
 def name_sender(core: Core, sender: Any) -> None:
-    """Whom a key names is the sender; without a key a caller is what it calls itself."""
+    """Check the sender: with a key it must be the key's name or kind, else the caller takes that
+    name for its session. Raises Declined."""
     if sender is None:
         return
     who = core.who
     if who.keyed:
         if sender not in (who.label, who.kind):
-            said = f"The sender is {who.label}, as the key says."
-            raise declined("PERMISSION_DENIED", said, sender=str(sender)[:100])
+            sentence = f"The sender is {who.label}, as the key says."
+            raise declined("PERMISSION_DENIED", sentence, sender=str(sender)[:100])
         return
     if not isinstance(sender, str) or not _NAME.fullmatch(sender) or sender == "server":
-        said = "sender is up to 100 letters, digits and . _ @ / -."
-        raise declined("INVALID_INPUT", said, field="sender")
+        sentence = "sender is up to 100 letters, digits and . _ @ / -."
+        raise declined("INVALID_INPUT", sentence, field="sender")
     core.rename(sender)
 
 
@@ -226,7 +227,7 @@ async def read(core: Core, address: str) -> Any:
 
 
 async def session_resource(core: Core, ident: str) -> JsonObject | None:
-    """Without the time of its last message, which may be one that others alone see."""
+    """A session's resource, without `updated_at`, which would reveal hidden messages."""
     given = {"session_id": ident}
     answer = await get_session.run(core, given)
     answer["session"].pop("updated_at")
@@ -237,8 +238,8 @@ async def session_resource(core: Core, ident: str) -> JsonObject | None:
 async def last_messages(core: Core, ident: str, limit: int) -> JsonObject | None:
     if not 0 < limit <= 1000:
         return None
-    said = await core.call("session", action="read", id=read_id({"session_id": ident}), limit=limit)
-    return {"session_id": ident, "messages": [message_of(ident, m) for m in said["messages"]]}
+    read = await core.call("session", action="read", id=read_id({"session_id": ident}), limit=limit)
+    return {"session_id": ident, "messages": [message_of(ident, m) for m in read["messages"]]}
 
 
 # --- the face ----------------------------------------------------------------------------------

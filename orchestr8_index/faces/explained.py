@@ -1,4 +1,4 @@
-"""How the shared context refuses: a code, how grave it is, what to try instead; and arguments."""
+"""The errors of the shared context (code, severity, suggestions), and checks of its arguments."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SUGGESTIONS: dict[str, tuple[str, ...]] = {
 }
 WARNED = {"KEY_EXISTS", "INVALID_KEY", "INVALID_VISIBILITY", "INVALID_INPUT", "INVALID_TTL_VALUE"}
 WARNED |= {"CONTENT_TOO_LARGE"}
-FINAL = {"PERMISSION_DENIED"}  # nothing that the caller does mends it
+FINAL = {"PERMISSION_DENIED"}  # not recoverable by the caller
 CODES: dict[type[RequestError], str] = {
     NoSuchSession: "SESSION_NOT_FOUND",
     Forbidden: "PERMISSION_DENIED",
@@ -43,12 +43,12 @@ CODES: dict[type[RequestError], str] = {
 
 
 def declined(code: str, error: str, **context: Any) -> Declined:
-    """To be raised by a tool that does not do what was asked."""
+    """The exception with which a tool refuses a call."""
     return Declined(body(code, error, context))
 
 
 def body(code: str, error: str, context: JsonObject) -> JsonObject:
-    """The refusal as its reader gets it."""
+    """The body of an error, as the caller receives it."""
     return {
         "success": False,
         "error": error,
@@ -62,7 +62,7 @@ def body(code: str, error: str, context: JsonObject) -> JsonObject:
 
 
 def failed(error: RequestError) -> JsonObject:
-    """What the core refuses, in this product's words."""
+    """The body for an error that a method raised."""
     code = CODES.get(type(error), "DATABASE_UNAVAILABLE")
     if isinstance(error, MethodNotFound):
         return body(code, f"Unknown tool: {error.sentence}", {"tool": error.sentence})
@@ -74,18 +74,18 @@ def failed(error: RequestError) -> JsonObject:
 
 
 def number(given: Arguments, name: str, default: int, low: int, high: int) -> int:
-    """A whole number within bounds."""
+    """An integer argument from `low` to `high`. Raises Declined, as all functions here do."""
     value = given.get(name)
     if value is None:
         return default
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        said = f"{name} is a whole number from {low:,} to {high:,}."
-        raise declined("INVALID_INPUT", said, field=name)
+        sentence = f"{name} is a whole number from {low:,} to {high:,}."
+        raise declined("INVALID_INPUT", sentence, field=name)
     return value
 
 
 def flag(given: Arguments, name: str, default: bool) -> bool:
-    """True or false."""
+    """A boolean argument."""
     value = given.get(name)
     if value is None:
         return default
@@ -95,20 +95,20 @@ def flag(given: Arguments, name: str, default: bool) -> bool:
 
 
 def text(given: Arguments, name: str, most: int, default: str | None = None) -> str:
-    """A text that is not blank; needed unless there is a default."""
+    """A text argument that is not blank, of at most `most` characters; required without default."""
     value = given.get(name)
     if value is None and default is not None:
         return default
     if not isinstance(value, str) or not value.strip():
         raise declined("INVALID_INPUT", f"{name} is a text that is not empty.", field=name)
     if len(value) > most:
-        said = f"{name} has {len(value):,} characters; the most is {most:,}."
-        raise declined("INVALID_INPUT", said, field=name)
+        sentence = f"{name} has {len(value):,} characters; the most is {most:,}."
+        raise declined("INVALID_INPUT", sentence, field=name)
     return value
 
 
 def metadata(given: Arguments) -> Any:
-    """An object, or one as a text of JSON, as some hosts send it; None for none."""
+    """An object, or its JSON text, as some hosts send it; None when not given or empty."""
     value = given.get("metadata")
     if isinstance(value, str):
         try:

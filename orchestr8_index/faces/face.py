@@ -1,4 +1,4 @@
-"""What a face is made of, and what it is given: the core's methods, and who calls."""
+"""The types of a face: its tools, and the methods and caller that each call is given."""
 
 from __future__ import annotations
 
@@ -15,11 +15,10 @@ Arguments = JsonObject
 
 
 class Who(Struct, frozen=True):
-    """The caller, as the connection says it.
+    """The caller of a tool.
 
-    `label` is its name among agents, `kind` what it has in common with others of its sort: the
-    key, else the client's name. `keyed`: a key proves it. `own` is what the keys begin with that
-    it alone sees.
+    `label` is its agent name; `kind` is shared by agents of one kind: the key's name, else the
+    client's. `keyed`: an API key proves the name. `own` is the prefix of its private shared keys.
     """
 
     label: str
@@ -30,24 +29,24 @@ class Who(Struct, frozen=True):
 
 
 class Core(Protocol):
-    """The methods of the table, for one caller. `workspace` is the folder of tasks, "" for none."""
+    """The methods of the table, called as one caller. `workspace` is the tasks' folder or ""."""
 
     @property
     def who(self) -> Who: ...
     @property
     def workspace(self) -> str: ...
     def rename(self, name: str) -> None:
-        """A caller without a key calls itself so, from now on in its session."""
+        """Set the name of a caller without a key, for the rest of its session."""
 
     async def call(self, method: str, **params: Any) -> Any:
-        """The method's result. Raises RequestError."""
+        """Call a method; gives its result. Raises RequestError."""
 
 
 Run = Callable[[Core, Arguments], Awaitable[JsonObject]]
 
 
 class Tool(Struct, frozen=True):
-    """`fields` are the properties of its arguments' schema; those in `needs` must be given."""
+    """A tool; `fields` are its arguments' JSON schemas by name, `needs` the required ones."""
 
     name: str
     description: str
@@ -59,10 +58,10 @@ class Tool(Struct, frozen=True):
 
     @property
     def described(self) -> JsonObject:
-        """As `tools/list` has it."""
+        """Its row in `tools/list`."""
         schema = {"type": "object", "properties": self.fields, "required": list(self.needs)}
-        told = {"name": self.name, "description": self.description, "inputSchema": schema}
-        return {**told, "annotations": {"readOnlyHint": True}} if self.reads else told
+        row = {"name": self.name, "description": self.description, "inputSchema": schema}
+        return {**row, "annotations": {"readOnlyHint": True}} if self.reads else row
 
 
 VISIBILITIES = ("public", "private", "agent_only", "admin_only")
@@ -86,10 +85,10 @@ SCHEMAS: dict[str, Any] = {
 
 
 def tool(signature: str, *, reads: bool = False, extra: bool = False) -> Callable[[Run], Tool]:
-    """What runs it becomes a tool, which its docstring describes for a model.
+    """Make a function a tool; its docstring is the tool's description for models.
 
-    In `name field! field:int …` a field is a string unless SCHEMAS has what it says; one with a `!`
-    must be given.
+    The signature is `name field! field:int …`: a field is a string, or what SCHEMAS has under the
+    word after its colon; `!` marks a required one.
     """
     name, *words = signature.split()
     pairs = [word.rstrip("!").partition(":") for word in words]
@@ -101,9 +100,9 @@ def tool(signature: str, *, reads: bool = False, extra: bool = False) -> Callabl
 
 
 class Product(Struct, frozen=True):
-    """One product's tools. `by_session`: agents without a name of their own are told apart by
-    their MCP session. `open_right` is what a caller without a key may at most. `talk`: it tells
-    what agents said for others to read, and no file or value that must stay as it is."""
+    """One product's tools. `by_session`: agents without a name are told apart by MCP session.
+    `open_right` is the highest scope of a caller without a key. `talk`: results are agents'
+    messages, not files or values that must be passed on unaltered."""
 
     tools: tuple[Tool, ...]
     instructions: str
@@ -117,7 +116,7 @@ class Product(Struct, frozen=True):
 
 
 class Declined(Exception):
-    """A tool refuses, with this body."""
+    """A tool refused the call; `body` is its answer."""
 
     def __init__(self, body: JsonObject) -> None:
         super().__init__(str(body))

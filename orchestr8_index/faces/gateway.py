@@ -1,5 +1,5 @@
-"""The face for agents that work on the files of tasks: what they tell each other, where that can be
-read, and all of it over MCP and plain HTTP."""
+"""The face for agents that work on the files of tasks, with steps and agents of a task as tools and
+resources, over MCP and plain HTTP."""
 
 from __future__ import annotations
 
@@ -50,14 +50,8 @@ async def subscribe_logs(core: Core, given: Arguments) -> JsonObject:
     task = task_of(given)
     stream = f"/events?prefix={key_of(task, 'log')}"
     message = f"Subscribe to the resource logs://{task} in MCP, or read GET {stream} as a stream."
-    channel = f"logs:{task}:stream"
-    return {
-        "success": True,
-        "task_id": task,
-        "channel": channel,
-        "stream": stream,
-        "message": message,
-    }
+    where = {"channel": f"logs:{task}:stream", "stream": stream, "message": message}
+    return {"success": True, "task_id": task, **where}
 
 
 @tool("join_collaboration task_id! agent_id!")
@@ -86,11 +80,11 @@ def _agent(agent: str) -> str:
     return agent
 
 
-# --- what can be read at an address ------------------------------------------------------------
+# --- resources ---------------------------------------------------------------------------------
 
 
 async def task_state(core: Core, task: str) -> JsonObject | None:
-    """What others wrote to `task:ID:state`, with the task's files, agents and steps."""
+    """The shared value `task:ID:state` with the task's files, agents and last step, if any."""
     keys = [f"task:{task}:state", key_of(task, "log")]
     items = {each["key"]: each for each in (await core.call("readShared", keys=keys))["items"]}
     agents = await _agents(core, task)
@@ -111,8 +105,8 @@ async def task_files(core: Core, task: str) -> JsonObject | None:
 
 async def task_logs(core: Core, task: str) -> JsonObject:
     """The last MOST_STEPS steps, oldest first."""
-    ask = {"keys": [key_of(task, "log")], "history": True, "limit": MOST_STEPS}
-    steps = (await core.call("readShared", **ask))["items"]
+    params = {"keys": [key_of(task, "log")], "history": True, "limit": MOST_STEPS}
+    steps = (await core.call("readShared", **params))["items"]
     return {"task_id": task, "logs": [each["value"] for each in reversed(steps)]}
 
 
@@ -122,8 +116,8 @@ async def collaboration(core: Core, task: str) -> JsonObject:
 
 async def agent_status(core: Core, agent: str) -> JsonObject | None:
     """The tasks that the agent has joined, as far as the caller may see them."""
-    found = await core.call("readShared", pattern=key_of("*", f"agents/{agent}"))
-    tasks = [each["key"].split("/")[1] for each in found["items"]]
+    answer = await core.call("readShared", pattern=key_of("*", f"agents/{agent}"))
+    tasks = [each["key"].split("/")[1] for each in answer["items"]]
     return {"agent_id": agent, "status": "working", "tasks": tasks} if tasks else None
 
 
@@ -132,8 +126,8 @@ async def workspace_file(core: Core, task: str, path: str) -> JsonObject:
 
 
 async def _agents(core: Core, task: str) -> list[str]:
-    found = await core.call("readShared", prefix=key_of(task, "agents/"), limit=1000)
-    return [each["key"].rpartition("/")[2] for each in found["items"]]
+    answer = await core.call("readShared", prefix=key_of(task, "agents/"), limit=1000)
+    return [each["key"].rpartition("/")[2] for each in answer["items"]]
 
 
 async def _files(core: Core, task: str) -> list[str] | None:
@@ -164,10 +158,10 @@ def _shape(template: str) -> re.Pattern[str]:
 
 
 async def read_address(core: Core, address: str) -> Any:
-    """What an address of MCP holds; None where there is nothing."""
+    """The resource at an MCP URI; None for an unknown one."""
     for template, _, answer in ADDRESSES:
-        if found := _shape(template).fullmatch(address):
-            return await answer(core, *map(unquote, found.groups()))
+        if match := _shape(template).fullmatch(address):
+            return await answer(core, *map(unquote, match.groups()))
     return None
 
 
@@ -177,7 +171,7 @@ STATUS = {Busy: 409, StaleToken: 409, Forbidden: 403, InvalidParams: 422, Method
 
 
 async def http(core: Core, verb: str, path: str, body: bytes) -> tuple[int, JsonObject]:
-    """`POST /tools/NAME` and `GET /resources/…`, with the statuses that its callers know."""
+    """Answer `POST /tools/NAME` and `GET /resources/…` with the original product's statuses."""
     try:
         if verb == "POST" and path.startswith("/tools/"):
             return 200, await _post(core, path.removeprefix("/tools/"), body)
@@ -191,8 +185,8 @@ async def http(core: Core, verb: str, path: str, body: bytes) -> tuple[int, Json
 
 
 async def _post(core: Core, name: str, body: bytes) -> JsonObject:
-    found = TOOLS.get(name.removeprefix("mcp_"))
-    if found is None:
+    called = TOOLS.get(name.removeprefix("mcp_"))
+    if called is None:
         raise refused(404, f"There is no tool {name[:100]}; there are {', '.join(TOOLS)}.")
     try:
         given = msgspec.json.decode(body)
@@ -200,11 +194,11 @@ async def _post(core: Core, name: str, body: bytes) -> JsonObject:
         raise refused(422, "The body must be one object of JSON.") from None
     if not isinstance(given, dict):
         raise refused(422, "The body must be one object of JSON.")
-    return await found.run(core, given)
+    return await called.run(core, given)
 
 
 async def _get(core: Core, path: str) -> tuple[int, JsonObject]:
-    """`tasks/ID/state` is what MCP has at `tasks://ID/state`, and so for all."""
+    """The resource at a path: `tasks/ID/state` is the MCP URI `tasks://ID/state`."""
     scheme, _, rest = path.partition("/")
     answer = await read_address(core, f"{scheme}://{rest}")
     return (200, answer) if answer is not None else (404, {"detail": f"{rest[:100]} not found"})
@@ -216,7 +210,7 @@ def _detail(body: JsonObject) -> tuple[int, JsonObject]:
 
 
 def failed(error: RequestError) -> JsonObject:
-    """What the core refuses: who holds it and until when, beside the sentence."""
+    """The body for an error that a method raised; of a lock, with its holder and end."""
     status = next((code for kind, code in STATUS.items() if isinstance(error, kind)), 503)
     more = error.data() if isinstance(error, Busy | StaleToken) else {}
     return {"success": False, "error": error.sentence, **more, "status": status}

@@ -1,4 +1,4 @@
-"""What an agent remembers for itself: of a session, or of all. Nobody else sees it."""
+"""An agent's private memory: values by key, in a session or global."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ async def set_memory(core: Core, given: Arguments) -> JsonObject:
     if before and not overwrite:
         raise exists(key)
     stamp, ends = now(), until(seconds)
-    kept = {"key": key, "value": value, "metadata": metadata(given), "updated_at": stamp}
-    kept |= {"created_at": before["created_at"] if before else stamp, "expires_at": ends}
-    op: JsonObject = {"key": place, "value": kept}
+    stored = {"key": key, "value": value, "metadata": metadata(given), "updated_at": stamp}
+    stored |= {"created_at": before["created_at"] if before else stamp, "expires_at": ends}
+    op: JsonObject = {"key": place, "value": stored}
     op |= {"ttl_s": seconds} if seconds and seconds <= DAY else {}
     if not overwrite:
         op["if_rev"] = row["rev"] if row else 0
@@ -53,9 +53,9 @@ async def set_memory(core: Core, given: Arguments) -> JsonObject:
 async def get_memory(core: Core, given: Arguments) -> JsonObject:
     """A value you set."""
     key, scope = read_key(given), await read_scope(core, given)
-    if (kept := live(await row_at(core, place_of(core, scope, key)))) is None:
+    if (stored := live(await row_at(core, place_of(core, scope, key)))) is None:
         raise missing(key, scope)
-    return {"success": True, **kept, "scope": named(scope)}
+    return {"success": True, **stored, "scope": named(scope)}
 
 
 @tool("delete_memory key! session_id")
@@ -76,23 +76,23 @@ async def list_memory(core: Core, given: Arguments) -> JsonObject:
     scope = "" if every else await read_scope(core, given)
     limit = number(given, "limit", 50, 1, 200)
     prefix, pattern = text(given, "prefix", 255, ""), text(given, "pattern", 255, "*")
-    found = [
-        {**{name: kept[name] for name in _LISTED}, **where(at), "value_size": size}
-        async for at, kept, size in entries(core, scope)
-        if kept["key"].startswith(prefix) and fnmatchcase(kept["key"], pattern)
+    rows = [
+        {**{name: stored[name] for name in _LISTED}, **where(at), "value_size": size}
+        async for at, stored, size in entries(core, scope)
+        if stored["key"].startswith(prefix) and fnmatchcase(stored["key"], pattern)
     ]
-    found.sort(key=lambda entry: entry["updated_at"], reverse=True)
-    answer = {"count": len(found[:limit]), "total_count": len(found)}
-    return {"success": True, "entries": found[:limit], **answer, "scope_filter": scope or EVERY}
+    rows.sort(key=lambda entry: entry["updated_at"], reverse=True)
+    answer = {"count": len(rows[:limit]), "total_count": len(rows)}
+    return {"success": True, "entries": rows[:limit], **answer, "scope_filter": scope or EVERY}
 
 
 async def remembered(core: Core) -> JsonObject:
-    """Everything of the caller, by scope, for its resource."""
+    """The caller's whole memory by scope, for its resource."""
     answer: JsonObject = {"global": {}, "sessions": {}}
-    async for at, kept, _ in entries(core, ""):
-        rest = {name: value for name, value in kept.items() if name != "key"}
+    async for at, stored, _ in entries(core, ""):
+        rest = {name: value for name, value in stored.items() if name != "key"}
         of = answer["global"] if at == GLOBAL else answer["sessions"].setdefault(at, {})
-        of[kept["key"]] = rest
+        of[stored["key"]] = rest
     return {"agent_id": core.who.label, "memory": answer}
 
 
@@ -100,7 +100,8 @@ _LISTED = ("key", "created_at", "updated_at", "expires_at")
 
 
 def place_of(core: Core, scope: str, key: str) -> str:
-    """A key has signs that a shared one may not; a long one is known by its hash."""
+    """The shared key of a memory: characters that shared keys lack are escaped, and the end of a
+    long key is replaced by its hash."""
     plain = _STRANGE.sub(lambda sign: "__" if sign[0] == "_" else f"_{ord(sign[0]):x}.", key)
     if len(plain) > MOST_STORED:
         digest = blake2b(key.encode(), digest_size=16).hexdigest()
@@ -109,17 +110,17 @@ def place_of(core: Core, scope: str, key: str) -> str:
 
 
 async def entries(core: Core, scope: str) -> AsyncIterator[tuple[str, JsonObject, int]]:
-    """(scope, what is kept, bytes of its value) of one scope, or of all."""
+    """(scope, stored object, bytes of its value) of one scope, or of all for ""."""
     start = f"{core.who.own}m/"
     prefix = f"{start}{scope}/" if scope else start
     after = ""
     for _ in range(MOST_READ // 100):
         answer = await core.call("readShared", prefix=prefix, after=after, limit=100)
         for item in answer["items"]:
-            kept, after = item["value"], item["key"]
-            if is_live(kept):
-                size = len(msgspec.json.encode(kept["value"]))
-                yield after[len(start) :].partition("/")[0], kept, size
+            stored, after = item["value"], item["key"]
+            if is_live(stored):
+                size = len(msgspec.json.encode(stored["value"]))
+                yield after[len(start) :].partition("/")[0], stored, size
         if not answer.get("more"):
             return
 
@@ -130,12 +131,12 @@ async def row_at(core: Core, place: str) -> JsonObject | None:
 
 
 def live(row: JsonObject | None) -> JsonObject | None:
-    """What is kept there, unless it has expired."""
+    """The stored object of a row; None without one, or when it has expired."""
     return row["value"] if row and is_live(row["value"]) else None
 
 
-def is_live(kept: JsonObject) -> bool:
-    return kept["expires_at"] is None or kept["expires_at"] > now()
+def is_live(stored: JsonObject) -> bool:
+    return stored["expires_at"] is None or stored["expires_at"] > now()
 
 
 def until(seconds: int) -> str | None:
@@ -169,8 +170,8 @@ def read_expiry(given: Any) -> int:
     except (TypeError, ValueError):
         seconds = -1
     if not 0 <= seconds <= YEAR:
-        said = "expires_in is a number of seconds, a year at most."
-        raise declined("INVALID_TTL_VALUE", said, field="expires_in")
+        sentence = "expires_in is a number of seconds, a year at most."
+        raise declined("INVALID_TTL_VALUE", sentence, field="expires_in")
     return seconds
 
 
@@ -183,8 +184,8 @@ def where(scope: str) -> JsonObject:
 
 
 def missing(key: str, scope: str) -> Exception:
-    said = f"There is no memory {key} in this scope."
-    return declined("MEMORY_NOT_FOUND", said, key=key, scope=named(scope))
+    sentence = f"There is no memory {key} in this scope."
+    return declined("MEMORY_NOT_FOUND", sentence, key=key, scope=named(scope))
 
 
 def exists(key: str) -> Exception:

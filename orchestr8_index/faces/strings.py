@@ -1,4 +1,4 @@
-"""Strings under keys as the cache takes them: read, written, and locked below `lock:`."""
+"""The string cache's keys, values and locks (keys that begin with `lock:`)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TTL, MOST_TTL = 3600, 86_400
 LOCK = "lock:"
 TRIES, MOST_KEYS = 20, 100
 NAMES = ("lockedBy", "agentId", "agent", "owner", "holder")
-"""Where the value of a lock says who has it."""
+"""The fields of a lock's value that may name its holder."""
 _KEY = re.compile(r"[a-zA-Z0-9:_./-]+")
 BAD_KEY = (
     "Invalid key format. Use only alphanumeric characters, colons, underscores, dots, slashes,"
@@ -23,12 +23,12 @@ BAD_KEY = (
 
 
 def refused(error: str, **more: Any) -> Declined:
-    """What a tool says when it does not do it."""
+    """The exception with which a tool refuses a call."""
     return Declined({"success": False, "error": error, **more})
 
 
 def read_key(key: Any) -> str:
-    """Raises Declined, as all that reads here does."""
+    """A valid key. Raises Declined, as the other `read_…` functions do."""
     if not isinstance(key, str) or not key:
         raise refused("Key must be a non-empty string")
     if len(key) > 255:
@@ -39,7 +39,7 @@ def read_key(key: Any) -> str:
 
 
 def read_value(value: Any) -> str:
-    """A string that is not too long."""
+    """A string of at most 10 MB."""
     if value is None:
         raise refused("Value required")
     if not isinstance(value, str):
@@ -50,7 +50,7 @@ def read_value(value: Any) -> str:
 
 
 def read_ttl(ttl: Any) -> int:
-    """Seconds; an hour where none are given."""
+    """Seconds, by default an hour."""
     if ttl is None:
         return TTL
     is_number = isinstance(ttl, (int, float)) and not isinstance(ttl, bool)
@@ -60,23 +60,23 @@ def read_ttl(ttl: Any) -> int:
 
 
 def done(key: str, **more: Any) -> JsonObject:
-    """What a tool says of a key when it did it."""
+    """A tool's answer about a key after success."""
     return {"success": True, "key": key, **more, "timestamp": now()}
 
 
 def text_of(value: Any) -> str:
-    """What another face wrote may be no string: then its JSON."""
+    """A value as text: a string as it is, any other (another face may have written it) as JSON."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def read_entry(given: Arguments) -> tuple[str, JsonObject]:
-    """A key, and what `put` writes there."""
+    """(key, entry for `put`) of a tool's arguments."""
     entry = {"value": read_value(given.get("value")), "ttl_s": read_ttl(given.get("ttl"))}
     return read_key(given.get("key")), entry
 
 
 def read_keys(given: Arguments) -> list[str]:
-    """A list of keys that is not too long."""
+    """1 to 100 valid keys."""
     keys = given.get("keys")
     if not isinstance(keys, list) or not 0 < len(keys) <= MOST_KEYS:
         raise refused(f"Keys must be 1-{MOST_KEYS}")
@@ -84,22 +84,22 @@ def read_keys(given: Arguments) -> list[str]:
 
 
 def some(given: Arguments, *names: str) -> JsonObject:
-    """Those of the arguments that are given."""
+    """The arguments of these names that are given and not null."""
     return {name: given[name] for name in names if given.get(name) is not None}
 
 
 def shown(item: JsonObject) -> JsonObject:
-    """A value, or what became of it, with its revision."""
+    """A value or a change of one, with its revision, as the tools answer it."""
     value = None if item["value"] is None else text_of(item["value"])
     return {"value": value, "revision": item["rev"], "by": item["by"], "at": item["at"]}
 
 
-# --- writing: what is below `lock:` is a lock ---------------------------------------------------
+# --- writing: a key below `lock:` is a lock -----------------------------------------------------
 
 
 async def put(core: Core, entries: dict[str, JsonObject]) -> int:
-    """Write all or none; the revision. An entry has `value` (null deletes) and perhaps `ttl_s` and
-    `if_rev`. One who looked and then sets may find that another was faster, and is refused."""
+    """Write all entries or none; gives the revision. An entry has `value` (None deletes), and
+    perhaps `ttl_s` and `if_rev`. Raises Declined when another wrote meanwhile, or holds a lock."""
     locks = [key for key in entries if key.startswith(LOCK)]
     for _ in range(TRIES):
         held = await find(core, locks) if locks else {}
@@ -113,7 +113,7 @@ async def put(core: Core, entries: dict[str, JsonObject]) -> int:
 
 
 def guard(core: Core, key: str, entry: JsonObject, item: JsonObject | None) -> JsonObject:
-    """What a write of a lock adds: it goes over the lock as it was seen, and only its holder's."""
+    """What a lock's write adds: the revision that was read. Raises Declined if another holds it."""
     if not key.startswith(LOCK):
         return {}
     value = entry["value"]
@@ -130,8 +130,8 @@ def changed(conflict: Conflict) -> Declined:
 
 
 def renews(core: Core, item: JsonObject, value: str | None) -> bool:
-    """Whether it is the holder who writes: the same caller, and the same name in the value, as
-    agents of one host share its connection."""
+    """Whether the writer holds the lock: the caller is the same, and so is the name in the value,
+    as agents of one host share a connection."""
     if value is None or item["by"] != core.who.label:
         return bool(item["by"] == core.who.label)
     holder = claimed(text_of(item["value"]))
@@ -148,7 +148,7 @@ def holder_of(item: JsonObject) -> str:
 
 
 def claimed(value: str) -> str:
-    """Whom a lock's value names; where it names nobody, the value itself."""
+    """The holder that a lock's value names; the whole value when it names none."""
     return name_in(value) or value
 
 
@@ -166,6 +166,6 @@ def fields_of(value: str) -> JsonObject:
 
 
 async def find(core: Core, keys: list[str]) -> dict[str, JsonObject]:
-    """The items that are there, by their keys."""
+    """The existing items of these keys, by key."""
     items = (await core.call("readShared", keys=keys))["items"]
     return {item["key"]: item for item in items}

@@ -1,4 +1,4 @@
-"""A task's files for its agents: read, written and edited under a lock, claimed and released."""
+"""The tools for a task's files: read, write and edit them under a lock, claim and release them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NO_WORKSPACE = "This server has no workspace: start it with --workspace DIR."
 
 
 class Claim(NamedTuple):
-    """What a caller was given for a file, for callers that do not pass the token on."""
+    """A caller's claim on a file, kept for callers that do not send the token back."""
 
     token: str
     seconds: int
@@ -30,17 +30,17 @@ _claims: FIFOCache[tuple[str, str, str], Claim] = FIFOCache(MOST_CLAIMS)
 
 
 def refused(status: int, sentence: str, **more: Any) -> Declined:
-    """A refusal with its status in HTTP."""
+    """The exception with which a tool refuses a call, with its HTTP status."""
     return Declined({"success": False, "error": sentence, **more, "status": status})
 
 
 @lru_cache(8)
 def open_workspace(folder: str) -> Workspace:
-    """The one of that folder."""
+    """The workspace in this folder, one object for all callers."""
     return Workspace(Path(folder))
 
 
-# --- what a caller gives -----------------------------------------------------------------------
+# --- arguments ---------------------------------------------------------------------------------
 
 
 def text_of(given: Arguments, name: str) -> str:
@@ -56,7 +56,7 @@ def optional(given: Arguments, name: str) -> str | None:
 
 
 def task_of(given: Arguments) -> str:
-    """The task that is named. Raises Declined."""
+    """The `task_id` argument. Raises Declined."""
     task = text_of(given, "task_id")
     if not TASK.fullmatch(task):
         raise refused(422, BAD_TASK)
@@ -64,7 +64,7 @@ def task_of(given: Arguments) -> str:
 
 
 class TaskFile(NamedTuple):
-    """A task's file: its absolute path is what is locked."""
+    """A task's file; `resource`, its absolute path, is the name of its lock."""
 
     workspace: Workspace
     task: str
@@ -75,7 +75,7 @@ class TaskFile(NamedTuple):
         return self.workspace.path(self.task, self.path)
 
     async def do(self, work: Callable[..., Any], *arguments: Any) -> Any:
-        """In a thread, as it may wait for the disk. Raises Declined."""
+        """Run `work` on the file in a thread, as it may wait for the disk. Raises Declined."""
         try:
             return await asyncio.to_thread(work, self.task, self.path, *arguments)
         except WorkspaceRefusal as refusal:
@@ -139,9 +139,9 @@ async def claim_file(core: Core, given: Arguments) -> JsonObject:
     if type(seconds) is not int or not 1 <= seconds <= LONGEST:
         raise refused(422, f"timeout_sec must be a whole number from 1 to {LONGEST}.")
     seconds, token = max(SHORTEST, seconds), optional(given, "token")
-    ask: Arguments = {"action": "acquire", "resources": [place.resource], "ttl_s": seconds}
-    ask |= {"token": token} if token else {"purpose": f"task {place.task}"[:200]}
-    granted = await core.call("lockResources", **ask)
+    params: Arguments = {"action": "acquire", "resources": [place.resource], "ttl_s": seconds}
+    params |= {"token": token} if token else {"purpose": f"task {place.task}"[:200]}
+    granted = await core.call("lockResources", **params)
     _claims[_name(core, place)] = Claim(granted["token"], seconds)
     return _done(place, locked=True, token=granted["token"], until=granted["until"])
 
@@ -161,15 +161,15 @@ async def release_file(core: Core, given: Arguments) -> JsonObject:
 async def _locked(
     core: Core, place: TaskFile, given: Arguments, work: Callable[..., Any], *arguments: Any
 ) -> Any:
-    """Work on a file under its lock: the caller's claim, renewed first, else one for the moment.
+    """Run `work` on a file under the caller's claim, which is renewed, else under a short lock.
 
-    A claim that has ended stays ended: the file may have been another's meanwhile.
+    A claim that has expired is not acquired again, as others may have changed the file since.
     """
     if claim := _claim(core, place, given):
         await core.call("lockResources", action="renew", token=claim.token, ttl_s=claim.seconds)
         return await place.do(work, *arguments)
-    ask = {"action": "acquire", "resources": [place.resource], "ttl_s": SHORTEST}
-    token = (await core.call("lockResources", **ask))["token"]
+    params = {"action": "acquire", "resources": [place.resource], "ttl_s": SHORTEST}
+    token = (await core.call("lockResources", **params))["token"]
     try:
         return await place.do(work, *arguments)
     finally:
@@ -177,10 +177,10 @@ async def _locked(
 
 
 def _claim(core: Core, place: TaskFile, given: Arguments) -> Claim | None:
-    mine = _claims.get(_name(core, place))
+    known = _claims.get(_name(core, place))
     if (token := optional(given, "token")) is None:
-        return mine
-    return mine if mine and mine.token == token else Claim(token, CLAIM_SECONDS)
+        return known
+    return known if known and known.token == token else Claim(token, CLAIM_SECONDS)
 
 
 def _name(core: Core, place: TaskFile) -> tuple[str, str, str]:
@@ -188,7 +188,7 @@ def _name(core: Core, place: TaskFile) -> tuple[str, str, str]:
 
 
 async def _note(core: Core, place: TaskFile, action: str, revision: str) -> None:
-    """Tell those who watch the task's files."""
+    """Write the change as a shared value, so that watchers of the task's files get an event."""
     value = {"path": place.path, "action": action, "revision": revision, "by": core.who.label}
     await write_key(core, place.task, "file", value)
 
@@ -197,15 +197,15 @@ def _done(place: TaskFile, **more: Any) -> JsonObject:
     return {"success": True, "task_id": place.task, "path": place.path, **more}
 
 
-# --- what the others are told ------------------------------------------------------------------
+# --- shared values -----------------------------------------------------------------------------
 
 
 def key_of(task: str, what: str) -> str:
-    """Where something of a task stands among the shared values."""
+    """The shared key of something of a task."""
     return f"tasks/{task}/{what}"
 
 
 async def write_key(core: Core, task: str, what: str, value: Any, ttl: int = 0) -> int:
-    """Write it; the revision."""
+    """Write a task's shared value; gives the revision."""
     op = {"key": key_of(task, what), "value": value, **({"ttl_s": ttl} if ttl else {})}
     return int((await core.call("writeShared", ops=[op]))["rev"])

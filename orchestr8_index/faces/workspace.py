@@ -1,7 +1,7 @@
-"""The files of tasks: each task has a folder of its own in the workspace, and no path leaves it.
+"""The files of tasks: each task has a folder in the workspace, which no path can leave.
 
-Folders are opened one from the other and no link is followed, so that what was checked is what is
-opened. A write is a temporary file, fsync and rename: a kill leaves the old file or the new one.
+Each folder is opened relative to its parent and no symbolic link is followed, so that what was
+checked is what is opened. A write is atomic: temporary file, fsync, rename.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ MOST_BYTES = 10_485_760
 KEPT_BYTES = 33_554_432
 KEPT_SECONDS = 3600
 MOST_LISTED = 1000
-SETTLED_NS = 50_000_000  # a younger file may change again and keep its time: the clock has steps
-OF_GIT = (".git", "git~1")  # as file systems that fold case, or shorten names, have it
-UNFINISHED = ".unfinished"  # where temporary files lie; no task's name begins with a dot
+SETTLED_NS = 50_000_000  # within a step of the clock a file may change and keep its time
+OF_GIT = (".git", "git~1")  # the second is its short name on Windows
+UNFINISHED = ".unfinished"  # the folder of temporary files; no task's id begins with a dot
 
 BAD_TASK = "task_id must have 1 to 128 letters, digits, _ . : or -, the first a letter, digit or _."
 TASK = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,127}")
@@ -37,7 +37,7 @@ _NO_FILE = (errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.EMLINK, errno.EPERM)
 
 
 class WorkspaceRefusal(Exception):
-    """`status` is that of HTTP, `data` what stands beside the sentence."""
+    """An operation is refused; `status` is an HTTP status, `data` further fields of the answer."""
 
     def __init__(self, status: int, sentence: str, **data: Any) -> None:
         super().__init__(sentence)
@@ -45,18 +45,19 @@ class WorkspaceRefusal(Exception):
 
 
 class FileText(NamedTuple):
-    """`revision` is made of the content: it differs whenever the file does."""
+    """A file's content and `revision`, a hash of it."""
 
     content: str
     revision: str
 
 
 class Workspace:
-    """Every method raises WorkspaceRefusal: no such file, changed since, too large, no path."""
+    """The folder of all tasks. Methods raise WorkspaceRefusal: for a missing, changed or too large
+    file, or an invalid path."""
 
     def __init__(self, root: Path) -> None:
         self._root = os.path.realpath(root)
-        self._kept: TTLCache[tuple[str, str], tuple[tuple[int, ...], FileText]] = TTLCache(
+        self._cache: TTLCache[tuple[str, str], tuple[tuple[int, ...], FileText]] = TTLCache(
             KEPT_BYTES, KEPT_SECONDS, getsizeof=lambda kept: len(kept[1].content) + 200
         )
         self._sweep()
@@ -68,24 +69,24 @@ class Workspace:
         return False
 
     def path(self, task: str, path: str) -> str:
-        """The absolute path of a task's file, by which it is locked."""
+        """The absolute path of a task's file, which is the name of its lock."""
         return "/".join([self._root, _task(task), *_parts(path)])
 
     def read(self, task: str, path: str) -> FileText:
-        """What the file holds; from memory while it is the same file, unchanged."""
-        if kept := self.unchanged(task, path):
-            return kept
+        """The file's text, from the cache while the file is unchanged."""
+        if cached := self.unchanged(task, path):
+            return cached
         with self._parent(task, path) as (folder, name):
             return self._read(folder, name, (task, path))
 
     def unchanged(self, task: str, path: str) -> FileText | None:
-        """What is in memory, if the file is still that one: so quick that no thread is needed."""
-        if (task, path) not in self._kept:
+        """The cached text if the file is unchanged, else None; quick enough for the event loop."""
+        if (task, path) not in self._cache:
             return None
         with contextlib.suppress(WorkspaceRefusal, OSError):
             with self._parent(task, path) as (folder, name), _opened(folder, name) as fd:
-                kept = self._kept.get((task, path))
-                return kept[1] if kept and kept[0] == _state(os.fstat(fd)) else None
+                cached = self._cache.get((task, path))
+                return cached[1] if cached and cached[0] == _state(os.fstat(fd)) else None
         return None
 
     def write(
@@ -96,9 +97,9 @@ class Workspace:
         if_revision: str | None = None,
         allowed: Callable[[], None] = lambda: None,
     ) -> FileText:
-        """Replace or make the file. `if_revision` "" says that there is none yet.
+        """Replace or create the file, if its revision is `if_revision` ("" for no file yet).
 
-        `allowed` is called last before the new file takes its name, and may raise.
+        `allowed` is called just before the rename, and may raise to prevent it.
         """
         encoded = _encoded(content)
         with self._parent(task, path, make=True) as (folder, name):
@@ -110,13 +111,12 @@ class Workspace:
     def edit(
         self, task: str, path: str, old: str, new: str, allowed: Callable[[], None] = lambda: None
     ) -> tuple[FileText, FileText]:
-        """Replace what stands there exactly once. The file before and after."""
+        """Replace text that the file has exactly once; gives the file before and after."""
         before = self.read(task, path)
-        found = before.content.count(old) if old else 0
-        if found != 1:
-            raise WorkspaceRefusal(
-                422, f"{path} has old_content {found} times; it must be there once."
-            )
+        count = before.content.count(old) if old else 0
+        if count != 1:
+            sentence = f"{path} has old_content {count} times; it must be there once."
+            raise WorkspaceRefusal(422, sentence)
         content = before.content.replace(old, new, 1)
         return before, self.write(task, path, content, before.revision, allowed)
 
@@ -124,24 +124,24 @@ class Workspace:
         """The paths of a task's files, sorted; at most MOST_LISTED."""
         if not self.has(task):
             raise WorkspaceRefusal(404, f"There is no task {task}.")
-        found: list[str] = []
+        paths: list[str] = []
         folder = f"{self._root}/{task}"
         for above, folders, names in os.walk(folder):
             folders.sort()
             below = os.path.relpath(above, folder)
-            found += [os.path.normpath(f"{below}/{name}") for name in sorted(names)]
-            if len(found) >= MOST_LISTED:
+            paths += [os.path.normpath(f"{below}/{name}") for name in sorted(names)]
+            if len(paths) >= MOST_LISTED:
                 break
-        return sorted(found)[:MOST_LISTED]
+        return sorted(paths)[:MOST_LISTED]
 
     def _read(self, folder: int, name: str, key: tuple[str, str]) -> FileText:
         with _opened(folder, name) as fd:
-            found = os.fstat(fd)
-            state = _state(found)
-            text = _text(fd, found.st_size, name)
-        self._kept.pop(key, None)
+            status = os.fstat(fd)
+            state = _state(status)
+            text = _text(fd, status.st_size, name)
+        self._cache.pop(key, None)
         if time.time_ns() - max(state[-2:]) > SETTLED_NS and len(text.content) < KEPT_BYTES // 4:
-            self._kept[key] = state, text
+            self._cache[key] = state, text
         return text
 
     def _check(self, folder: int, name: str, revision: str) -> None:
@@ -168,13 +168,13 @@ class Workspace:
                 allowed()
                 os.rename(temporary, name, src_dir_fd=beside, dst_dir_fd=folder)
             finally:
-                with contextlib.suppress(FileNotFoundError):  # it has its name
+                with contextlib.suppress(FileNotFoundError):  # it was renamed
                     os.unlink(temporary, dir_fd=beside)
             os.fsync(folder)
 
     @contextlib.contextmanager
     def _parent(self, task: str, path: str, make: bool = False) -> Iterator[tuple[int, str]]:
-        """A descriptor of the folder in which the file is, and the file's name there."""
+        """(descriptor of the file's folder, the file's name in it)."""
         *folders, name = _parts(path)
         if not make and not self.has(task):
             raise WorkspaceRefusal(404, f"There is no task {task}.")
@@ -190,7 +190,7 @@ class Workspace:
             raise WorkspaceRefusal(422, sentence) from None
 
     def _sweep(self) -> None:
-        """Remove what killed writes have left."""
+        """Remove the temporary files of writes that were killed."""
         with contextlib.suppress(FileNotFoundError), _folder(self._root, UNFINISHED) as folder:
             for name in os.listdir(folder):
                 os.unlink(name, dir_fd=folder)
@@ -230,9 +230,9 @@ def _opened(folder: int, name: str) -> Iterator[int]:
         os.close(fd)
 
 
-def _state(found: os.stat_result) -> tuple[int, ...]:
-    """Which file it is and when it changed, the times last."""
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+def _state(status: os.stat_result) -> tuple[int, ...]:
+    """The file's identity, size and times; equal while the file is unchanged."""
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 def _text(fd: int, size: int, name: str) -> FileText:
@@ -250,9 +250,8 @@ def _encoded(content: str) -> bytes:
     try:
         encoded = content.encode()
     except UnicodeEncodeError:
-        raise WorkspaceRefusal(
-            422, "content has half of a surrogate pair: it is no text."
-        ) from None
+        sentence = "content has half of a surrogate pair: it is no text."
+        raise WorkspaceRefusal(422, sentence) from None
     if len(encoded) > MOST_BYTES:
         sentence = f"content has {len(encoded):,} bytes; at most {MOST_BYTES:,} are written."
         raise WorkspaceRefusal(413, sentence)
@@ -260,14 +259,14 @@ def _encoded(content: str) -> bytes:
 
 
 def _replaceable(folder: int, name: str) -> int:
-    """The mode of the file that stands there, else that of a new one."""
+    """The mode for the new file: that of the one it replaces, else 0o644."""
     try:
-        found = os.stat(name, dir_fd=folder, follow_symlinks=False)
+        status = os.stat(name, dir_fd=folder, follow_symlinks=False)
     except FileNotFoundError:
         return 0o644
-    if not stat.S_ISREG(found.st_mode):
+    if not stat.S_ISREG(status.st_mode):
         raise PermissionError(errno.EPERM, "no plain file")
-    return stat.S_IMODE(found.st_mode) & 0o777
+    return stat.S_IMODE(status.st_mode) & 0o777
 
 
 def _revision(content: bytes) -> str:
@@ -284,7 +283,8 @@ def _task(task: str) -> str:
 
 
 def _parts(path: str) -> list[str]:
-    """Raises WorkspaceRefusal for what is no path below a folder."""
+    """The names in a relative path. Raises WorkspaceRefusal for one that leaves its folder, leads
+    into .git, or has names that are too long or unprintable."""
     parts = [part for part in path.split("/") if part != "."]
     if not path or path.startswith("/") or not all(parts) or ".." in parts or not parts:
         raise WorkspaceRefusal(422, f"path {path[:80]!r} must name a file below the task's folder.")

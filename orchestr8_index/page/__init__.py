@@ -1,1 +1,1 @@
-"""The page that people look at: its files, and how they are sent."""
+"""The web page of the server: its static files, and the headers with which they are sent."""

@@ -1,8 +1,7 @@
-"""Which file of the page is asked for, and what does a browser have to know about it?
+"""The page's static files with their media types, ETags and security headers.
 
-The page loads scripts, styles and answers of this server alone; nothing in it is run but the files
-themselves. It may be had without a key: it holds nothing, and asks for the key before it asks for
-anything else.
+The content security policy allows scripts, styles and requests of this server alone, and no inline
+script. The files are served without a key: they hold no data, and the page asks for the key first.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ SAFE = (
 
 
 class PageFile(NamedTuple):
-    """A file's bytes, its media type, and the headers to send beside them."""
+    """A file's bytes, its media type, further headers, and its ETag."""
 
     body: bytes
     kind: bytes
@@ -47,14 +46,14 @@ class PageFile(NamedTuple):
 
 @cache
 def names() -> frozenset[str]:
-    """The files that there are; nothing else is ever opened."""
+    """The names of all files; `find` opens no others."""
     return frozenset(
         path.relative_to(FOLDER).as_posix() for path in FOLDER.rglob("*") if path.suffix in TYPES
     )
 
 
 def find(name: str) -> PageFile | None:
-    """The file of that name below the page's address; "" is the page itself."""
+    """The file of a name below the page's URL; "" is index.html. None for an unknown name."""
     name = name or START
     if name not in names():
         return None
@@ -65,5 +64,5 @@ def find(name: str) -> PageFile | None:
 
 
 def wants_page(accept: bytes) -> bool:
-    """Whether that is a browser which shows a page, by what it accepts; programs name no HTML."""
+    """Whether an Accept header names text/html, as browsers do and programs do not."""
     return any(part.split(b";")[0].strip() == b"text/html" for part in accept.lower().split(b","))

@@ -21,7 +21,7 @@ from ..source import NAME, PACKAGE, imports, room
 from .worker import Cache
 
 FILES = sorted((PACKAGE / "faces").glob("*.py"))
-MOST_LINES, MOST_FILES, LONGEST = 1_873, 10, 300  # as counted; the goal is 1,600 lines
+MOST_LINES, MOST_FILES, LONGEST = 1_868, 10, 300  # as counted; the goal is 1,600 lines
 
 
 def test_a_face_knows_the_cores_methods_and_nothing_else_of_it() -> None:

@@ -1,9 +1,9 @@
-// Calls the server's methods. The key, where one is needed, is asked for once and stays in the tab.
+// Calls the server's methods. A key that the server requires is asked for once and kept in the tab.
 
 import { ask } from './dom.js';
 
 const KEY = 'orchestr8-key';
-export const SELF = 'page'; // its name among agents
+export const SELF = 'page'; // the page's agent name
 let asking = null;
 let project = sessionStorage.getItem('orchestr8-project') ?? '';
 
@@ -34,7 +34,7 @@ export function choose(name) {
   sessionStorage.setItem('orchestr8-project', name);
 }
 
-// Asks for a key until one is let in; whoever is refused meanwhile waits for the same one.
+// Asks for a key, once for all requests that are refused meanwhile; resolves to false if cancelled.
 export function askKey() {
   const wrong = sessionStorage.getItem(KEY) ? 'That key is not known. ' : '';
   sessionStorage.removeItem(KEY);
@@ -62,7 +62,7 @@ export async function send(address, options) {
   throw new Refused((await reply.json()).error);
 }
 
-// One result for each [method, params]; a call that fails rejects them all, unless it is `mild`.
+// Sends a batch of [method, params]; gives the results. Throws the first error, unless `mild`.
 export async function calls(list, { signal, mild = false } = {}) {
   const body = list.map(([method, params], id) => ({ jsonrpc: '2.0', id, method, params: params ?? {} }));
   const options = { method: 'POST', headers: { 'Content-Type': 'application/json' }, signal };

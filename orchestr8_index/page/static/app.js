@@ -1,4 +1,4 @@
-// The page's frame: which view is shown, and what it is told as things happen.
+// The page's frame: shows a view and passes the server's events on to it.
 
 import { call, choose, chosen } from './api.js';
 import { count, failed, fill, h } from './dom.js';
@@ -49,7 +49,7 @@ function tell(kind, data) {
     status.dataset.state = 'away';
     status.textContent = 'Not connected; trying again…';
   } else if (['open', 'index'].includes(kind)) {
-    forget(); // whichever view is shown
+    forget(); // whatever the view
     if (main.dataset.failed) show();
     tellStatus().catch(() => {});
     if (kind === 'open') listProjects().catch(() => {});

@@ -1,4 +1,4 @@
-// Ask: who can do this? It answers while one types; a question counts once it is sent with Enter,
+// Ask: who can do this? It answers while one types; a question is counted when sent with Enter,
 // opened as a link, or reported on.
 
 import { call, calls, Refused } from './api.js';
@@ -70,7 +70,7 @@ class Ask {
     return this.show(task, answer);
   }
 
-  // The question as it stands is asked for good: it is counted and kept, and the address has it.
+  // Asks with the methods that are counted, and puts the question into the URL.
   async settle() {
     const task = this.box.value.trim();
     if (!task) return this.clear();
@@ -169,7 +169,7 @@ class Ask {
     }
   }
 
-  // Arrow keys go from the box through the names of what was found.
+  // Arrow keys move the focus between the box and the names of the hits.
   step(event) {
     const by = { ArrowDown: 1, ArrowUp: -1 }[event.key];
     if (!by) return;
@@ -202,7 +202,7 @@ function learnt(name, receipt) {
   return `Kept. ${name}: ${change ? moved : 'counted'}.`;
 }
 
-// The same for the same question and entry: said twice it counts once, said otherwise it is amended.
+// The task id of a report: equal for the same question and entry, so that a second one amends it.
 async function taskId(task, { kind, plugin, name }) {
   const text = [task.toLowerCase(), kind, plugin, name].join('\n');
   let hash = 0xcbf29ce484222325n;

@@ -1,4 +1,4 @@
-// Catalogue: every entry by plugin, and what its owner would want to mend.
+// Catalogue: every entry by plugin, and the findings of the linter.
 
 import { call } from './api.js';
 import { button, count, empty, fill, h, LongList, many } from './dom.js';
@@ -63,7 +63,7 @@ class Catalogue {
     this.show();
   }
 
-  // What the words mean lights up on the map; what they are filters the list.
+  // Hits of the words as a question light up on the map; the words as text filter the list.
   async find() {
     const task = this.box.value.trim();
     this.found = [];
@@ -139,7 +139,7 @@ class Catalogue {
   }
 }
 
-// Plugins have files of the same path below their own folders.
+// The key of a finding's file: plugins may have equal paths below their folders.
 const fileOf = (entry, path) => `${entry}\n${path}`;
 
 function findingRow(finding) {

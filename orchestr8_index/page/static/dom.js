@@ -1,8 +1,7 @@
-// Elements, numbers as people read them, and lists too long to be drawn whole. What comes from the
-// server only ever becomes text.
+// Elements, numbers for people, and long lists. The server's data is only ever inserted as text.
 
 const SVG = 'http://www.w3.org/2000/svg';
-const TURNS = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g; // what stands beside it would be read otherwise
+const TURNS = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g; // bidirectional controls
 const plain = (value) => (typeof value === 'string' ? value.replace(TURNS, '') : value);
 
 function filled(node, props, children) {
@@ -58,7 +57,7 @@ export function button(text, act, props = {}) {
   return h('button', { type: 'button', ...props, onclick: act }, text);
 }
 
-// Cells are text or elements; a number stands to the right, with its heading.
+// A table. Cells are text or elements; numbers and their headings are aligned to the right.
 export function table(names, rows) {
   const cell = (value) => (typeof value === 'number' ? h('td', { class: 'number' }, count(value)) : h('td', {}, value));
   return h('div', { class: 'scroll', tabindex: 0, role: 'group', 'aria-label': names[0] },
@@ -66,7 +65,7 @@ export function table(names, rows) {
       h('tbody', {}, rows.map((row) => h('tr', {}, row.map(cell))))));
 }
 
-// A dialog with a form; resolves to the form's values, or null where it was left.
+// A dialog with a form; resolves to the form's values, or null if it was cancelled.
 export function ask(title, said, fields, act) {
   const form = h('form', { method: 'dialog' }, h('h2', {}, title), h('p', {}, said));
   for (const [name, label, type] of fields) {
@@ -85,14 +84,14 @@ export function ask(title, said, fields, act) {
   });
 }
 
-// A view that reads itself again every so many milliseconds, while somebody looks.
+// Makes a view read its data now and every `every` milliseconds while the tab is visible.
 export function refreshed(view, every) {
   view.ready = view.read();
   view.timer = setInterval(() => document.hidden || view.read().catch(() => {}), every);
   return view;
 }
 
-// Rows of one height, of which only those in sight are in the document.
+// A list of rows of equal height; only the visible ones are in the document.
 export class LongList {
   constructor(label, height, draw) {
     Object.assign(this, { height, draw, items: [], rows: new Map() });
@@ -102,8 +101,8 @@ export class LongList {
     new ResizeObserver(() => this.show()).observe(this.node);
   }
 
-  // `total` counts those that are not known yet, too. A row that would be drawn alike keeps its
-  // element: a press or a focus that has begun on it is not lost.
+  // `total` includes items not yet loaded. A row with the same content keeps its element, so that a
+  // click or focus on it is not lost.
   set(items, total = items.length) {
     const kept = new Map([...this.rows.values()].map((row) => [row.drawnFrom, row]));
     Object.assign(this, { items, total, rows: new Map() });

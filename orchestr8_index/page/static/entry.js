@@ -1,4 +1,4 @@
-// What stands beside a list: the map of the catalogue, or the text of the entry that was opened.
+// The pane beside a list: the map of the catalogue, or the text of the entry that was opened.
 
 import { call } from './api.js';
 import { button, count, failed, fill, h } from './dom.js';
@@ -24,7 +24,7 @@ export class EntryPanel {
     if (this.shown) this.open(this.shown, this.more, false);
   }
 
-  // `more` is shown above the text; the focus comes here, and goes back when it is closed.
+  // Shows an entry's text below the elements `more`. Takes the focus, which `close` gives back.
   async open(entry, more = [], focus = true) {
     if (focus) this.from = document.activeElement;
     Object.assign(this, { shown: entry, more });

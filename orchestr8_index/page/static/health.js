@@ -1,4 +1,4 @@
-// Health: is it well, how fast is it, and what is it worth?
+// Health: the server's state, its speed, and what it has saved.
 
 import { calls } from './api.js';
 import { count, empty, fill, h, many, refreshed, share, span } from './dom.js';

@@ -87,7 +87,7 @@ class Learned {
     this.more();
   }
 
-  // The next page, once the end of what is known comes near.
+  // Loads the next page when the list is scrolled near its end.
   async more() {
     const { scrollTop, clientHeight, scrollHeight } = this.list.node;
     if (this.busy || this.decisions.length >= this.total || !clientHeight || scrollTop + 3 * clientHeight < scrollHeight) return;
@@ -141,7 +141,7 @@ class Learned {
 
 const [WIDE, HIGH, GAP, LEFT] = [150, 30, 10, 44];
 
-// A pattern as the graph of its steps: what goes at once stands in one column, arrows are waits.
+// A pattern as a graph: parallel steps share a column, an arrow leads to a step that waits.
 function drawn({ goal, agent_sequence: steps, parallel_groups: groups, dependencies, success_count: won, failure_count: lost }) {
   const columns = groups?.length ? groups : steps.map((step) => [step]);
   const places = new Map(columns.flatMap((column, x) => column.map((step, y) => [step, [x * (WIDE + LEFT), y * (HIGH + GAP)]])));

@@ -1,17 +1,17 @@
-// What happens, as it happens: the server's stream of events, opened again whenever it breaks.
+// The server's event stream, reopened whenever it breaks.
 
 import { send } from './api.js';
 
-const LONGEST = 5_000; // milliseconds between two tries
+const LONGEST = 5_000; // the most milliseconds between two tries
 
-// Calls `tell(kind, event)` for each event; `open` once the stream stands (again), `away` when not.
+// Calls `tell(kind, event)` for each event, with `open` or `away` when the stream opens or ends.
 export async function follow(tell) {
   let last = '';
   for (let pause = 250; ; pause = Math.min(LONGEST, pause * 2)) {
     try {
       const more = last ? { 'Last-Event-ID': last } : {};
       const reply = await send('/events', { headers: { Accept: 'text/event-stream', ...more } });
-      if (reply.status === 410) last = ''; // too long ago: everything is read anew
+      if (reply.status === 410) last = ''; // the log no longer has the next event: start anew
       if (!reply.ok) throw new Error(reply.status);
       pause = 125;
       tell('open');
@@ -21,7 +21,7 @@ export async function follow(tell) {
         if (event) tell(event.kind, event);
       }
     } catch {
-      // it is tried again below
+      // the loop tries again
     }
     tell('away');
     await new Promise((resume) => setTimeout(resume, pause));

@@ -1,10 +1,10 @@
-// The map of the catalogue: entries that mean alike things lie near each other; a colour is a plugin.
+// The map of the catalogue: entries of similar meaning are close together, a plugin has one colour.
 
 import { call } from './api.js';
 import { h, many } from './dom.js';
 
 const EDGE = 14;
-let known = null; // all entries, read once for all views
+let known = null; // a promise of all entries, shared by all views
 
 export const everyEntry = () => (known ??= readAll().catch((error) => {
   known = null;

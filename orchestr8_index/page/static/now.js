@@ -1,4 +1,4 @@
-// Now: who works on what, what they hold, and what they tell each other.
+// Now: the agents at work, their locks and their messages.
 
 import { call, calls, Refused, SELF } from './api.js';
 import { ask, button, count, empty, fill, h, seconds, since, span, table } from './dom.js';

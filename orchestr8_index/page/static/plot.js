@@ -1,4 +1,4 @@
-// Lines over time, drawn by uPlot, which is loaded when the first one is wanted.
+// Line charts over time, drawn by uPlot, which is loaded for the first one.
 
 import { h } from './dom.js';
 
@@ -14,7 +14,7 @@ function load() {
 
 const drawn = new WeakMap();
 
-// `lines` are [name, values] over `times` (seconds since 1970); a second call renews the first.
+// Draws `lines` ([name, values]) over `times` (seconds since 1970); a later call replaces the data.
 export async function plot(node, label, times, lines, { share = false, days = false, unit = '' } = {}) {
   const Plot = await load();
   const shown = (value) => said(value, share, unit);
@@ -45,7 +45,7 @@ export async function plot(node, label, times, lines, { share = false, days = fa
   return made;
 }
 
-// A value of a line as people read it.
+// A value as text, in percent if it is a share.
 export function said(value, share, unit = '') {
   if (value === null || value === undefined) return '–';
   return share ? `${Math.round(value * 100)} %` : `${+value.toPrecision(3)}${unit}`;

@@ -1,4 +1,4 @@
-// Servers: who serves this memory, how far is each, and what does it reach?
+// Servers: which servers share this memory, their state, and whether they reach its stores.
 
 import { calls, Refused } from './api.js';
 import { fill, h, many, refreshed, seconds, since, span, table } from './dom.js';
@@ -23,7 +23,7 @@ class Servers {
     const gone = servers.length - here;
     const alone = servers.length === 1 && 'sqlite' in (servers[0].stores ?? {});
     const said = alone ? 'One server, with a memory of its own. MCP_DATABASE_URL lets several have one.' : `${many(here, 'server')} at work${gone ? `, ${gone} silent` : ''}.`;
-    if (this.said.textContent !== said) this.said.textContent = said; // a reader hears it once
+    if (this.said.textContent !== said) this.said.textContent = said; // read aloud once
     return fill(this.rows, table(['Server', 'State', 'Version', 'Generation', 'Lag, ms', 'Waiters', 'Stores', 'Up'], servers.map((row) => [
       h('span', {}, h('code', {}, row.server), h('small', {}, [row.server === own && 'this one', row.project].filter(Boolean).join(', '))),
       h('span', { class: `tag ${row.here ? 'healthy' : 'error'}` }, row.here ? 'here' : `silent for ${span(row.silent_ms / 1000)}`),

@@ -1,11 +1,11 @@
-// Usage: what is asked of all servers, by whom, what fails, and which tokens that saved.
+// Usage: calls to all servers by method and caller, their failures, and the tokens saved.
 
 import { calls, Refused } from './api.js';
 import { count, empty, fill, h, many, refreshed, table } from './dom.js';
 
 export const title = 'Usage';
 const EVERY = 10_000; // milliseconds
-const MOST = 50; // rows of a table
+const MOST = 50; // the most rows of a table
 
 export const open = (main) => refreshed(new Usage(main), EVERY);
 
