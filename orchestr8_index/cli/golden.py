@@ -25,9 +25,7 @@ from .show import NOT_THERE
 DEPTH, LONGEST_TEXT = 10, 500
 LAST_RUN = "eval-last.json"
 LINE = 'Write it as {"query": "…", "expect": ["name"], "kind": "agent"}.'
-BEGIN = (
-    "`orchestr8-index eval --suggest > golden.jsonl` writes some; edit them, then name that file."
-)
+BEGIN = "`orchestr8-index eval --suggest > golden.jsonl` writes some: edit them, and name it."
 
 
 class Question(Struct, frozen=True):
