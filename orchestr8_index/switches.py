@@ -21,13 +21,13 @@ from .places import PLACES
 from .records import Kind
 from .roots import MANAGED, SETTINGS, claude_folder, moved_place, read_json, read_toml
 
-State = Literal["on", "off", "user", "declared"]
+SwitchState = Literal["on", "off", "user", "declared"]
 SKILLS: tuple[Kind, ...] = ("skill", "workflow")
 AGENTS: tuple[Kind, ...] = ("agent",)
 _DENIED = re.compile(r"(Skill|Agent|Task)\(([^()*]+?)(?:[ :]\*)?\)")
 _BUILT_IN = frozenset("build plan general explore scout compaction title summary".split())
 _NOBODYS = frozenset({"", ".agents", ".agent", ".config"})  # these tell of no host
-Said = tuple[tuple[Kind, ...], str, State]
+Said = tuple[tuple[Kind, ...], str, SwitchState]
 
 
 class HostFile(NamedTuple):
@@ -45,7 +45,7 @@ class Switch(Struct, frozen=True):
     host: str
     kinds: tuple[Kind, ...]
     what: str
-    state: State
+    state: SwitchState
     file: str
     own: bool = False
 
@@ -135,7 +135,7 @@ def _read(file: HostFile) -> Iterator[Switch]:
 
 
 def _of_claude(said: dict[str, Any]) -> Iterator[Said]:
-    states: dict[Any, State] = {"off": "off", "user-invocable-only": "user"}
+    states: dict[Any, SwitchState] = {"off": "off", "user-invocable-only": "user"}
     for name, value in _items(said.get("skillOverrides")):
         yield SKILLS, name, states.get(value if isinstance(value, str) else "", "on")
     for rule in _list(_table(said.get("permissions")).get("deny")):

@@ -20,7 +20,7 @@ from ..errors import SnapshotUnreadable
 from ..records import KINDS, Kind
 from ..validate import UNDECODABLE
 from .cards import Card
-from .sections import Sections, Table, write_sections
+from .sections import Sections, SectionTable, write_sections
 from .snapshot import Generations, SegmentInfo, lent_file
 from .spill import KEPT, N_FIELDS, READ, Array, EntryColumns
 from .word_vectors import Words
@@ -131,7 +131,7 @@ def write_cards(
     tokens: Iterable[Array],
     rows: Array,
     borrowed: Sequence[int],
-) -> Table:
+) -> SectionTable:
     """`tokens` as positions in the segment's vocabulary, `lengths` by field; `rows` are where the
     cards' entries stand in the segment, `borrowed` what stands between them."""
     return write_sections(

@@ -23,17 +23,17 @@ from ..opening import open_plain
 
 Typecode = Literal["B", "b", "H", "I", "Q"]
 Floats = Literal["f", "d"]
-Table = dict[str, tuple[int, int]]
+SectionTable = dict[str, tuple[int, int]]
 _ALIGN = 8
 STRIDE, MOST_KEPT = 512, 8192
 SMALL, LARGE = 1 << 18, 1 << 26  # bytes
 HAS_PREAD = hasattr(os, "pread")  # Windows has not
 
 
-def write_sections(path: Path, sections: Mapping[str, Any]) -> Table:
+def write_sections(path: Path, sections: Mapping[str, Any]) -> SectionTable:
     """`sections` maps names to bytes-like values, or to what gives them in `parts()`; returns
     name → (offset, bytes)."""
-    table: Table = {}
+    table: SectionTable = {}
     with open(path, "xb") as file:
         for name, value in sections.items():
             start = file.tell()
@@ -93,7 +93,7 @@ class Sections:
 
     bound = SMALL
 
-    def __init__(self, path: Path, table: Table) -> None:
+    def __init__(self, path: Path, table: SectionTable) -> None:
         try:
             self._fd = open_plain(path, os.O_RDONLY)
         except OSError as error:

@@ -27,7 +27,7 @@ from ..opening import open_plain, read_within
 from ..private import make_folder
 from ..records import KINDS, FileReport, Finding, Kind, Poison, ResolvedRole
 from ..validate import UNDECODABLE
-from .sections import Table
+from .sections import SectionTable
 
 FORMAT = 9
 KEPT_GENERATIONS = 2
@@ -43,11 +43,11 @@ class SegmentInfo(Struct, frozen=True):
 
     entries: int
     wide: bool
-    sections: Table
+    sections: SectionTable
     lengths: tuple[float, ...]
     tokens: int = 0
-    cards: Table = {}
-    lent: Table = {}
+    cards: SectionTable = {}
+    lent: SectionTable = {}
 
 
 class Manifest(Struct, frozen=True):

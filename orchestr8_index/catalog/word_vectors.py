@@ -18,7 +18,7 @@ from msgspec import Struct
 from ..errors import SnapshotUnreadable
 from ..memo import Memo
 from ..text import usual_stem
-from .sections import Sections, SortedBytes, Table
+from .sections import Sections, SectionTable, SortedBytes
 
 SHIPPED = Path(__file__).with_name("words.vec")
 UNIT = 400  # a direction's length in its 8-bit form
@@ -38,7 +38,7 @@ class WordsInfo(Struct, frozen=True):
     digest: str
     size: int
     dimensions: int
-    table: Table
+    table: SectionTable
     version: int = VERSION
 
 
