@@ -64,7 +64,7 @@ class Quick:
         if asking is None:
             return None
         try:
-            state = self._state.projects.meant(asking)
+            state = self._state.projects.find(asking)
             answer = question and self._kept(state, question, asking)
             if answer is None and may_work:
                 answer = self._work_out(state, body, asking)
