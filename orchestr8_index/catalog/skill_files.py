@@ -150,8 +150,7 @@ class SkillFolder:
             yield file
 
     def read(self, file: SkillFile, most: int = MOST_BYTES) -> Iterator[bytes]:
-        """A file's bytes in pieces. Raises HeldBack at a key in them, and Unfit for a file that is
-        too large or is not the one listed."""
+        """A file's bytes in pieces. Raises HeldBack at a key, Unfit for a larger or other file."""
         path, tail, left = f"{self.path}/{file.path}", b"", most
         try:
             fd = open_within(self._roots, self._root, path)

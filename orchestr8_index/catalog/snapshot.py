@@ -143,8 +143,7 @@ class Generations:
         return max(self.numbers(), default=0)
 
     def manifest(self, generation: int) -> Manifest:
-        """A generation's manifest. Raises SnapshotUnreadable if it is gone, damaged or of another
-        format."""
+        """Raises SnapshotUnreadable if the manifest is gone, damaged or of another format."""
         folder = str(self.folder / _name(generation))
         try:
             read = read_within((), folder, _MANIFEST, 1 << 30)

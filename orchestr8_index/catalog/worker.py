@@ -220,8 +220,7 @@ class Builder:
         return None
 
     def run(self, unless: str = "", started: BuildChild | None = None) -> BuildLine:
-        """Run builds until one succeeds; blocks. Raises BuildFailed for a reason other than one
-        file."""
+        """Run builds until one succeeds. Blocks. Raises BuildFailed unless one file is to blame."""
         suspected: set[tuple[str, str]] = set()
         child = started
         for _ in range(MAX_ATTEMPTS):
