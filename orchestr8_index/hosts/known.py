@@ -15,8 +15,7 @@ from ..records import JsonObject
 
 NAME = "orchestr8"
 OURS = r"orchestr8.index|//(127.0.0.1|localhost|\[::1]):(\d+/p/[^/]+/mcp|\d+/mcp/(%s)|(%s)/mcp)\b"
-SETTINGS = {"darwin": "Library/Application Support/Code/User"}
-CODE = SETTINGS.get(sys.platform, ".config/Code/User")
+CODE = "Library/Application Support/Code/User" if sys.platform == "darwin" else ".config/Code/User"
 
 
 class Host(NamedTuple):
