@@ -9,12 +9,12 @@ import msgspec
 import pytest
 
 from orchestr8_index.catalog.map import NAME, read_places
-from orchestr8_index.catalog.sections import SectionTable
+from orchestr8_index.catalog.sections import Table
 from orchestr8_index.catalog.snapshot import FORMAT, Files, Generations, Manifest, SegmentInfo
 from orchestr8_index.errors import SnapshotUnreadable
 from orchestr8_index.records import KINDS, FileReport
 
-NOTHING: SectionTable = {}
+NOTHING: Table = {}
 MANIFEST = Manifest(
     format=FORMAT,
     version="1",
