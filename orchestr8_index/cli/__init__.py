@@ -14,7 +14,7 @@ import click
 
 from .. import __version__
 from ..config import colour_wanted
-from ..errors import OperationError, Orchestr8Error
+from ..errors import InvalidParams, OperationError, Orchestr8Error
 from .paint import complain, echo, writing
 
 CRASHED = 70
@@ -120,7 +120,8 @@ def main() -> None:
     except (KeyboardInterrupt, click.Abort):
         sys.exit(INTERRUPTED)
     except Orchestr8Error as error:
-        told = f"Error: {error}"
+        said = str(error).removeprefix("Invalid params: ")  # who gave options knows no params
+        told = f"Error: {said.removesuffix(InvalidParams.cure).rstrip()}"
         complain(lambda: echo(told, err=True))
         sys.exit(error.exit_status if isinstance(error, OperationError) else 1)
     except PermissionError as error:  # a file or folder that is not ours, or nobody may write

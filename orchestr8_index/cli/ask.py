@@ -32,10 +32,7 @@ QUERIES: dict[Kind, tuple[str, str, type[params.Choice]]] = {
     "workflow": ("queryWorkflows", "goal", params.WorkflowQuery),
 }
 SHORT_LIST = 3
-OWN_WORDS = (
-    "These questions are made of the entries' own words, so that a good score proves little: "
-    "put each as you would ask it."
-)
+OWN_WORDS = "Put each as you would ask it: in the entries' own words a good score proves little."
 NO_TEXT = "TEXT cannot be asked: it {why}. Say in 500 characters at most what is wanted."
 CANNOT = "That cannot be asked: {field} {why}."
 
@@ -257,9 +254,9 @@ def evaluate(
     settings = with_roots_of_server(settings)
     index, source = index_of(settings)
     if suggest:
-        for line in gold.suggest(index):
+        for line in (lines := list(gold.suggest(index))):
             echo(line)
-        echo(OWN_WORDS, err=True)
+        echo(OWN_WORDS if lines else f"No entry has an example of a request. {gold.LINE}", err=True)
         return
     path = Path(golden) if golden else _golden_of(settings.roots)
     score = gold.evaluate(index, gold.read_questions(path))

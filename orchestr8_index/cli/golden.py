@@ -25,9 +25,7 @@ from .show import NOT_THERE
 DEPTH, LONGEST_TEXT = 10, 500
 LAST_RUN = "eval-last.json"
 LINE = 'Write it as {"query": "…", "expect": ["name"], "kind": "agent"}.'
-BEGIN = (
-    "`orchestr8-index eval --suggest > golden.jsonl` writes some; edit them, then name that file."
-)
+BEGIN = "`orchestr8-index eval --suggest > golden.jsonl` writes some: edit them, and name it."
 
 
 class Question(Struct, frozen=True):
@@ -72,7 +70,10 @@ def read_questions(path: Path) -> list[Question]:
         raise OperationError(f"{path} is not UTF-8.", "Save it as UTF-8.") from None
     except OSError as error:
         raise OperationError(f"{path} cannot be read: {error.strerror}.", BEGIN) from None
-    return [_question(path, number, line) for number, line in enumerate(lines, 1) if line.strip()]
+    found = [_question(path, number, line) for number, line in enumerate(lines, 1) if line.strip()]
+    if not found:
+        raise OperationError(f"There are no questions: {path} has no line.", BEGIN)
+    return found
 
 
 def _question(path: Path, number: int, line: str) -> Question:

@@ -107,7 +107,7 @@ class Upkeep:
     async def _check(self) -> float:
         state = self._state
         state.check_memory()
-        await state.projects.tend()
+        await state.projects.sleep_idle()
         if state.settings.watch:
             state.file_watch.poll()
         if state.samples.take_if_due():
@@ -120,7 +120,7 @@ class Upkeep:
         await state.shared.check()
         if state.settings.database_url:
             for each in state.projects.awake():
-                await state.shared.learn_project_of(each.settings)
+                await state.shared.look_up_project(each.settings)
                 state.shared.learning_of(each)
         await self.write_audit()
         if state.gate.audit.usage.is_due:

@@ -49,10 +49,10 @@ class Endpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         asking = caller.get()
-        state = self._projects.meant(asking)
+        state = self._projects.find(asking)
         if self._wakes:
-            await self._projects.index(state)
-        await state.shared.learn_project_of(state.settings)
+            await self._projects.make_ready(state)
+        await state.shared.look_up_project(state.settings)
         await self._answer(state, scope, receive, send)
 
 

@@ -1,8 +1,8 @@
-"""Which project does a request mean, and which of them are awake? One owner of all of a server.
+"""The projects of a server: which one a request is for, and which have their index loaded.
 
-The first project is the server's own: who names none gets it, with the roots that its folder has by
-now. Every other has a State of its own, made when it is first asked for, with an index that sleeps
-again after an hour without a question.
+The first is the server's own, for requests that name no project, with the roots that its folder has
+at present. Every other one gets a State when it is first requested; its index is loaded then, and
+unloaded (put to sleep) after an hour without a request.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ from .projectlist import (
 from .projectstate import ProjectState
 from .stores import GuestStore, ProjectStore, ServerStore
 
-PATIENCE = 1.2  # seconds that a first question waits for its index: it is answered within 1.5
-LONGEST = 10.0  # and where not even the shared part has an index to answer from
-LOOK_SECONDS = 0.05  # after which it is looked for again
+PATIENCE = 1.2  # seconds that the first request waits for its index, to be answered in 1.5
+LONGEST = 10.0  # seconds, if not even the shared part has an index
+LOOK_SECONDS = 0.05  # between checks for that index
 ASLEEP_AFTER = 3600.0
-FOLDER_SECONDS = 5.0  # for which it is believed that a folder has the roots that it had
+FOLDER_SECONDS = 5.0  # for which a folder's project is cached
 MOST_FOLDERS, MOST_SESSIONS = 256, 1000
 log = logging.getLogger("orchestr8.projects")
 P = TypeVar("P", bound=ProjectState)
@@ -53,7 +53,7 @@ P = TypeVar("P", bound=ProjectState)
 
 @dataclass(slots=True)
 class Projects(Generic[P]):
-    """`make(settings, refresh)` gives the state of another project than the `first`."""
+    """`make(settings, refresh)` returns the state of a further project."""
 
     first: P
     make: Callable[[Settings, Refresh], P]
@@ -76,115 +76,115 @@ class Projects(Generic[P]):
         self.known = read_projects(settings.data_dir)
         give_names(self.known, settings.names)
         self._refreshes[settings.roots_digest] = self.first.refresh
-        self._place(settings, self.first)
-        self._has_new = False  # the first is no news
+        self._add(settings, self.first)
+        self._has_new = False  # the first one is listed without a save
 
-    # --- which one ---------------------------------------------------------------------------
+    # --- which project -----------------------------------------------------------------------
 
     async def of(self, asking: Principal) -> P:
-        """The state that answers this caller, awake where that takes no longer than PATIENCE; else
-        with the shared part of its roots, for which it may take LONGEST. Raises NoSuchProject.
+        """The state for this caller, with its index, if that is ready within PATIENCE, or with an
+        index of the shared part of its roots, for which it may take LONGEST. Raises NoSuchProject.
         """
-        state = self.meant(asking)
-        await self.index(state)
+        state = self.find(asking)
+        await self.make_ready(state)
         return state
 
-    async def index(self, state: P) -> None:
-        """Have what `of` promises for it."""
+    async def make_ready(self, state: P) -> None:
+        """Load the index, or the shared part of it, as `of` says."""
         await self.wake(state)
         if state is not self.first and not state.can_answer:
-            await self._wait_for_any(state)
-        if self._has_new:  # `projects` lists it from its first answer on
+            await self._wait_for_index(state)
+        if self._has_new:  # so that it is listed from its first answer on
             await self.save()
 
-    def meant(self, asking: Principal) -> P:
-        """By the project that it names, else by the folder that it works in. Raises NoSuchProject,
-        in the same words for one that is not there and for one that its key is not for.
+    def find(self, asking: Principal) -> P:
+        """By the project that the caller names, else by the folder that it works in. Raises
+        NoSuchProject, with the same sentence for a project that its key is not for.
 
-        Roots that were named are one project, whatever folder somebody works in. A key of some
-        projects that names none means the first, or that of its own which was asked last.
+        If the server was given its roots, the folder does not matter. A key for some projects that
+        names none gets the first one or, if it is not for that, the one last requested of its own.
         """
         if asking.project:
             return self._named(asking.project, asking)
         if asking.tree and asking.own and not self.first.settings.explicit_roots:
-            return self.at(asking.tree)
+            return self.of_folder(asking.tree)
         if not asking.projects or asking.is_for(self.first.settings.project_key):
-            return self._own()
+            return self._default()
         own = [each for each in self.known.values() if asking.is_for(each.key)]
         newest = max(own, key=lambda each: each.asked_at, default=None)
         return self._named(newest.key if newest else asking.projects[0], asking)
 
     async def of_session(self, asking: Principal, session: str, folder: str) -> P:
-        """As `of`, for a host's session: the folder in which it began, wherever it goes later."""
+        """As `of`, for a host's session: the project of the folder in which the session began."""
         if asking.project or not asking.own or not os.path.isabs(folder):
             return await self.of(asking)
         state = self._sessions.get(session)
         if state is None or not session:
-            state = self.meant(msgspec.structs.replace(asking, tree=folder))
+            state = self.find(msgspec.structs.replace(asking, tree=folder))
             keep(self._sessions, MOST_SESSIONS, session, state)
         await self.wake(state)
         return state
 
-    def at(self, folder: str) -> P:
-        """The project that a folder of this machine belongs to. Raises NoSuchProject."""
+    def of_folder(self, folder: str) -> P:
+        """The project that a folder belongs to, cached for seconds. Raises NoSuchProject."""
         until, state = self._folders.get(folder, (0.0, None))
         if state is None or until < time.monotonic():
             try:
-                state = self._found(folder)
-            except (OSError, ValueError):  # a name that no file can have
+                state = self._discover(folder)
+            except (OSError, ValueError):  # an impossible name
                 raise NoSuchProject("That folder cannot be looked at.") from None
             keep(self._folders, MOST_FOLDERS, folder, (time.monotonic() + FOLDER_SECONDS, state))
         return state
 
-    def _own(self) -> P:
-        """The server's own project. A host may have been installed since the start: as soon as the
-        index of what its folder has now can answer, it is that one."""
+    def _default(self) -> P:
+        """The server's own project, with the roots that its folder has now as soon as their index
+        is ready: a host may have been installed since the start."""
         settings = self.first.settings
         if settings.roots_from not in (FOUND, SHIPPED) or settings.project is None:
             return self.first
         try:
-            state = self.at(settings.project.tree)
+            state = self.of_folder(settings.project.tree)
         except NoSuchProject:
             return self._newest
         if state is not self._newest and state.settings.roots_from == FOUND:
             if state.can_answer:
                 self._newest = state
             else:
-                self._begin(state.refresh)
+                self._start_build(state.refresh)
         return self._newest
 
     def with_roots(self, roots: tuple[str, ...]) -> P:
-        """The project of roots that were named: absolute, resolved folders."""
+        """The project of given roots: absolute, resolved folders."""
         settings = msgspec.structs.replace(
             self.first.settings, roots=roots, places=(), roots_from="--root", project=None
         )
-        return self._state(settings)
+        return self._state_of(settings)
 
-    def _found(self, folder: str) -> P:
+    def _discover(self, folder: str) -> P:
         home = self.first.settings.home or str(Path.home())
         near = project_of(folder, home, ())
         tree = near.tree if near.folder != os.path.realpath(home) else folder
         found = discovered_roots(Path(tree), Path(home), environment())
         if not found and near.folder == os.path.realpath(home):
-            return self.first  # where there is nothing at all
+            return self.first  # nothing is installed anywhere
         roots, origin = (found, FOUND) if found else ((str(fixture_root()),), SHIPPED)
         project = project_of(folder, home, roots, self.first.settings.names)
         settings = msgspec.structs.replace(
             self.first.settings, roots=roots, places=(), roots_from=origin, project=project
         )
-        return self._state(settings)
+        return self._state_of(settings)
 
     def _named(self, name: str, asking: Principal) -> P:
-        """One that the caller's key is for."""
-        found = self._look_up(name, asking)
-        if found is None or not asking.is_for(found.settings.project_key):
+        """By name, if the caller's key is for it. Raises NoSuchProject."""
+        state = self._by_name(name, asking)
+        if state is None or not asking.is_for(state.settings.project_key):
             raise NoSuchProject("There is no such project here.")
-        return found
+        return state
 
-    def _look_up(self, name: str, asking: Principal) -> P | None:
-        """By its name, its key, or a folder, which is believed of the user's own programs alone."""
+    def _by_name(self, name: str, asking: Principal) -> P | None:
+        """By its name or key; by a folder or roots only for the user's own programs."""
         if os.path.isabs(name) and asking.own:
-            return self.at(name)
+            return self.of_folder(name)
         if name.startswith(ROOTS) and asking.own:
             roots = name.removeprefix(ROOTS).split(os.pathsep)
             if all(os.path.isabs(root) and os.path.isdir(root) for root in roots):
@@ -194,52 +194,52 @@ class Projects(Generic[P]):
                 return self._of_known(each)
         for given in self.first.settings.names:
             if name in (given.name, given.key) and asking.is_for(given.key):
-                return self.at(given.places[0][0])
+                return self.of_folder(given.places[0][0])
         return None
 
     def _of_known(self, project: KnownProject) -> P:
-        """Its tree that was asked last, else the one that it is known by."""
+        """The state of its working tree that was requested last, else of its main folder."""
         states = [state for (key, _), state in self._states.items() if key == project.key]
         if states:
             return max(states, key=lambda state: state.asked)
         if not project.folder:
             return self.with_roots(project.roots)
-        return self.at(project.folder)
+        return self.of_folder(project.folder)
 
-    def _state(self, settings: Settings) -> P:
+    def _state_of(self, settings: Settings) -> P:
         place = (settings.project_key, settings.roots_digest)
         state = self._states.get(place)
         if state is None:
             state = self.make(settings, self._refresh(settings))
-            self._place(settings, state)
+            self._add(settings, state)
         return state
 
-    def _place(self, settings: Settings, state: P) -> None:
-        project = self._know(settings)
+    def _add(self, settings: Settings, state: P) -> None:
+        project = self._register(settings)
         state.name, state.learns_from = project.name, project.learns_from
         self._states[project.key, settings.roots_digest] = state
 
     def _refresh(self, settings: Settings) -> Refresh:
-        """One for all projects of the same roots: they are read, watched and stored once."""
+        """One for all projects with the same roots, which are read, watched and stored once."""
         refresh = self._refreshes.get(settings.roots_digest)
         if refresh is None:
             refresh = self._refreshes[settings.roots_digest] = self.make_refresh(settings)
         return refresh
 
     def store_of(self, key: str) -> ProjectStore:
-        """What the project has learnt, whichever of its trees asks."""
+        """The store of what the project has learnt, common to all its working trees."""
         own = self.first.store
         if key == self.first.settings.project_key or not isinstance(own, ServerStore):
             return own
         return self._stores.setdefault(key, GuestStore(own, key))
 
     def lenders(self, state: P) -> list[tuple[str, ProjectStore]]:
-        """The projects that it learns from beside itself: their names and what they have learnt."""
+        """The other projects that it learns from: their names and stores."""
         named = filter(None, map(self.known.get, state.learns_from))
         return [(each.name, self.store_of(each.key)) for each in named]
 
-    async def lend(self, state: P, names: Iterable[str], asking: Principal) -> None:
-        """Let it learn from these projects and from no other. Raises NoSuchProject."""
+    async def set_lenders(self, state: P, names: Iterable[str], asking: Principal) -> None:
+        """Set the other projects that it learns from. Raises NoSuchProject."""
         keys = [self._named(name, asking).settings.project_key for name in names]
         project = self.known[state.settings.project_key]
         project.learns_from = tuple(key for key in dict.fromkeys(keys) if key != project.key)
@@ -249,9 +249,9 @@ class Projects(Generic[P]):
         self._is_saved = False
         await self.save()
 
-    # --- who is known ---------------------------------------------------------------------------
+    # --- the list of projects -------------------------------------------------------------------
 
-    def _know(self, settings: Settings) -> KnownProject:
+    def _register(self, settings: Settings) -> KnownProject:
         project = self.known.get(settings.project_key)
         if project is None:
             folder = settings.project.folder if settings.project else ""
@@ -263,11 +263,11 @@ class Projects(Generic[P]):
             self.known[project.key] = project
             self._is_saved, self._has_new = False, True
             if len(self.known) > MOST:
-                self._let_go()
+                self._forget_oldest()
         return project
 
-    def _let_go(self) -> None:
-        """Forget whoever was not asked for the longest; what it has learnt stays in the store."""
+    def _forget_oldest(self) -> None:
+        """Forget the project not requested for the longest; what it learnt stays in the store."""
         own = self.first.settings.project_key
         others = [project for project in self.known.values() if project.key != own]
         oldest = min(others, key=lambda project: project.asked_at)
@@ -286,8 +286,8 @@ class Projects(Generic[P]):
             project.asked_at, self._is_saved = self.clock(), False
 
     async def save(self) -> None:
-        """Keep what is known, where it has changed."""
-        news = [state for state in self._states.values() if self._counted(state)]
+        """Write the list of projects, if it has changed."""
+        news = [state for state in self._states.values() if self._update_counts(state)]
         if self._is_saved and not news:
             return
         self._is_saved, self._has_new = True, False
@@ -297,8 +297,8 @@ class Projects(Generic[P]):
         except OSError as error:
             log.warning("the list of projects was not kept", extra={"reason": error.strerror})
 
-    def _counted(self, state: P) -> bool:
-        """Whether the project's index is another than the list tells, which then tells of it."""
+    def _update_counts(self, state: P) -> bool:
+        """Update the index's digest and counts in the list; returns whether they changed."""
         project, index = self.known.get(state.settings.project_key), state.refresh.index
         if project is None or index is None:
             return False
@@ -307,65 +307,65 @@ class Projects(Generic[P]):
         project.entries = {PLURAL[kind]: n for kind, n in index.manifest.counts.items()}
         return before != (project.digest, project.entries)
 
-    # --- awake and asleep --------------------------------------------------------------------
+    # --- loading and unloading ---------------------------------------------------------------
 
     def is_awake(self, state: P) -> bool:
-        """Whether `of` has nothing to do for it."""
-        return state.refresh.index is not None and not self._asleep(state) and not self._has_new
+        """Whether nothing is left to load or save for a request."""
+        return state.refresh.index is not None and not self._unloaded(state) and not self._has_new
 
-    def _asleep(self, state: P) -> list[GuestStore]:
-        """What was learnt, and is not loaded: by the project, and by those it learns from."""
+    def _unloaded(self, state: P) -> list[GuestStore]:
+        """The stores, of the project and of those it learns from, that are not loaded."""
         others = self.lenders(state) if state.learns_from else ()
         stores = (state.store, *[store for _, store in others])
         return [s for s in stores if isinstance(s, GuestStore) and s.ready is None]
 
     async def wake(self, state: P) -> None:
-        """Have an index within PATIENCE, else the shared part of its roots until there is one."""
+        """Load index and stores; wait for them for PATIENCE at most."""
         self.note_asked(state)
-        waits: list[asyncio.Task[Any]] = [store.load() for store in self._asleep(state)]
+        waits: list[asyncio.Task[Any]] = [store.load() for store in self._unloaded(state)]
         if state is not self.first and state.refresh.index is None:
-            waits += self._open(state)
+            waits += self._start_index(state)
         if waits:
             await asyncio.wait(waits, timeout=PATIENCE)
         if state.refresh.index is not None:
             state.shared_part = None
 
-    def _open(self, state: P) -> list[asyncio.Task[Any]]:
-        """What is to be waited for; nothing where the last generation can be served."""
-        build = self._begin(state.refresh)
+    def _start_index(self, state: P) -> list[asyncio.Task[Any]]:
+        """Start to load the index; returns the build to wait for, if no index is there yet."""
+        build = self._start_build(state.refresh)
         if state.refresh.index is not None:
             return []
         part = state.settings.shared_roots
-        if part and state.shared_part is None:  # which the build of the whole makes first
+        if part and state.shared_part is None:  # the build makes its index first
             settings = msgspec.structs.replace(state.settings, roots=part, places=())
             state.shared_part = self.make_refresh(settings)
             state.shared_part.open_newest()
         return [build]
 
-    async def _wait_for_any(self, state: P) -> None:
-        """Until the whole or its shared part has an index, or the build has failed."""
+    async def _wait_for_index(self, state: P) -> None:
+        """Wait until there is an index of all or of the shared part, or the build has failed."""
         build, until = state.refresh.wake(), time.monotonic() + LONGEST
         while not state.can_answer and not build.done() and time.monotonic() < until:
             await asyncio.wait([build], timeout=LOOK_SECONDS)
             if state.shared_part is not None:
                 state.shared_part.open_newest()
 
-    def _begin(self, refresh: Refresh) -> asyncio.Task[Index]:
+    def _start_build(self, refresh: Refresh) -> asyncio.Task[Index]:
         begun = refresh.wake()
         if self.first.settings.watch:
             self.file_watch.add(refresh)
         return begun
 
     def others(self) -> Iterator[P]:
-        """The states beside the first."""
+        """All states but the first."""
         return (state for state in list(self._states.values()) if state is not self.first)
 
     def awake(self) -> list[P]:
-        """Those with an index in memory, the first before all."""
+        """The states with an index in memory, the first one first."""
         return [self.first, *(each for each in self.others() if each.refresh.index is not None)]
 
-    async def tend(self) -> None:
-        """Let sleep who was not asked for an hour, and keep the list."""
+    async def sleep_idle(self) -> None:
+        """Unload what was not requested for an hour, and save the list of projects."""
         late = time.monotonic() - ASLEEP_AFTER
         for state in self.others():
             is_late = state.asked < late and state is not self._newest

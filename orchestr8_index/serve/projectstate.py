@@ -1,4 +1,4 @@
-"""The state of one project: its index, and what is known of how it is used."""
+"""The state of one project: its settings, its index and its store."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from .stores import ProjectStore
 
 @dataclass(slots=True, kw_only=True)
 class ProjectState:
-    """`asked` is when it was last asked, on the monotonic clock; `shared_part` answers while the
-    first index is made; a guest shares its index with others."""
+    """`asked` is the monotonic time of the last request; `shared_part` answers until the first
+    index is built; a guest shares its index with other projects."""
 
     settings: Settings
     refresh: Refresh
@@ -28,7 +28,7 @@ class ProjectState:
 
     @property
     def index(self) -> Index:
-        """The generation that serves. Raises Starting."""
+        """The index that answers. Raises Starting."""
         found = self.refresh.index
         if found is None and self.shared_part is not None:
             found = self.shared_part.index
@@ -44,7 +44,7 @@ class ProjectState:
 
     @property
     def is_partial(self) -> bool:
-        """Whether only the shared part of its roots can be answered from yet."""
+        """Whether only the index of the shared part of its roots is ready."""
         return self.refresh.index is None and self.shared_part is not None
 
     @property
@@ -52,5 +52,5 @@ class ProjectState:
         return any(each and each.index for each in (self.refresh, self.shared_part))
 
     def sleep(self) -> None:
-        """Give up what was opened for the questions; the next one has it again."""
+        """Unload the index; the next request loads it again."""
         self._own = self.shared_part = None

@@ -63,7 +63,7 @@ class Quick:
         if asking is None:
             return None
         try:
-            state = self._state.projects.meant(asking)
+            state = self._state.projects.find(asking)
             answer = question and self._cached(state, question, asking)
             if answer is None and may_compute:
                 answer = self._compute(state, body, asking)

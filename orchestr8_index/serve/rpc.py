@@ -89,7 +89,7 @@ async def _reply_to_one(state: State, body: bytes, face: str, room: int = MOST_B
     try:
         raw = b"{}" if isinstance(call.params, UnsetType) else bytes(call.params)
         if name not in SHARED:
-            await state.projects.index(state)
+            await state.projects.make_ready(state)
         result = await perform(state, name, raw)
         _check_size(state, len(result), room)
         reply = Response(REPLY % (ident, result), 200, name)

@@ -1,4 +1,4 @@
-"""What agents share, as a running server has it: opened at its first use, closed last."""
+"""The shared state in a running server: opened at its first use, closed last."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ STORES = ("postgres", "redis", "nats")
 FIGURES = ("locks", "waiters", "messages", "expiries", "refusals")
 log = logging.getLogger("orchestr8.shared")
 speaking: contextvars.ContextVar[Caller | None] = contextvars.ContextVar("speaking", default=None)
-"""The agent whose tool use this call is, where the host's hook told of it."""
+"""The agent that makes this call of a tool, if a host's hook announced it."""
 
 
 class SharedState:
-    """`ready` is the shared state if it is open. `count_waiting(1)` and `(-1)` are called as calls
-    begin and cease to wait; `facts` are what a team's other servers are told of this one."""
+    """`ready` is the shared state once it is open. `count_waiting(1)` and `(-1)` are called as
+    calls begin and cease to wait; `facts` are what the team's other servers see of this one."""
 
     def __init__(
         self,
@@ -65,13 +65,13 @@ class SharedState:
 
     @property
     def of_team(self) -> dict[str, Any]:
-        """For /health: what a server knows of its team; nothing where it has none."""
+        """The facts of the team for /health; nothing without one."""
         helpers = self._helpers.facts if self._helpers else {}
         return {**(self.ready.of_team() if self.ready else self._away()), **helpers}
 
     @property
     def stores(self) -> dict[str, str]:
-        """`connected` or `away`, by the name of each that the settings name."""
+        """`connected` or `away`, for each of STORES that is in use."""
         return {name: state for name, state in self.of_team.items() if name in STORES}
 
     def _away(self) -> dict[str, Any]:
@@ -79,11 +79,11 @@ class SharedState:
 
     @property
     def answers(self) -> AnswersOfAll | None:
-        """The cache of answers of a team, where it has one."""
+        """The team's cache of answers, if there is one."""
         return self._helpers.answers if self._helpers else None
 
-    async def learn_project_of(self, settings: Settings) -> None:
-        """Ask git beside the loop what a team calls the project, before `project_of` is asked."""
+    async def look_up_project(self, settings: Settings) -> None:
+        """Run git in a thread for the name of the project, which `project_of` would block for."""
         if settings.database_url and (found := settings.known_as) and not found.name:
             from ..team.project import first_commit
 
@@ -92,7 +92,7 @@ class SharedState:
                 self._looked_up.add(found.repository)
 
     def project_of(self, settings: Settings) -> str:
-        """What the project of these settings is called in the shared state."""
+        """The name of the project in the shared state."""
         if not settings.database_url:
             return settings.repository_key
         from ..team.project import team_project
@@ -100,8 +100,8 @@ class SharedState:
         return team_project(settings)
 
     def learning_of(self, state: ProjectState) -> TeamLearning | None:
-        """What the team learns of the project of `state`; None without a team, or before it is
-        known. Whoever asks begins to follow it."""
+        """What the team learns of the project of `state`, followed from then on. None without a
+        team, or while the database is not open."""
         if not self._settings.database_url or self.ready is None:
             return None
         from ..team.core import TeamCoordination
@@ -117,14 +117,14 @@ class SharedState:
 
     @property
     def reasons(self) -> list[str]:
-        """What is wrong with it, for /health."""
+        """What is wrong, as sentences for /health."""
         if self.ready is None:
             return [self._trouble] if self._trouble and self._settings.database_url else []
         return [*self.ready.reasons, *(self._helpers.reasons if self._helpers else ())]
 
     @property
     def figures(self) -> dict[str, int]:
-        """For /health and /metrics; all 0 before it is used."""
+        """Figures for /health and /metrics; all 0 before the first use."""
         if not self.is_kept:
             return {}
         if self.ready is None:
@@ -134,8 +134,8 @@ class SharedState:
         return {}
 
     async def check(self) -> None:
-        """Once a second: say when the database was taken away. What others see is opened without
-        a call, and so it is where it `opens_early`."""
+        """Once a second: log when the database is lost, and open the shared state before its first
+        use if it has a team or helpers, or `opens_early`."""
         is_seen = self._settings.database_url or self._settings.has_helpers or self.opens_early
         if self.ready is None and is_seen and not self._ending.is_set():
             with contextlib.suppress(StoreUnavailable):
@@ -145,7 +145,7 @@ class SharedState:
             log.error("the shared state is lost", extra={"reason": reason})
 
     async def state(self) -> Coordination:
-        """Opened now if it is not. Raises StoreUnavailable with the reason."""
+        """The shared state, opened if necessary. Raises StoreUnavailable with the reason."""
         if not self.is_kept:
             raise StoreUnavailable("This server keeps no shared state.")
         if self.ready is None:
@@ -160,12 +160,12 @@ class SharedState:
         return self.ready
 
     async def opened(self, settings: Settings) -> Coordination:
-        """For a caller in the project of these settings. Raises StoreUnavailable."""
-        await self.learn_project_of(settings)
+        """As `state`, after `look_up_project`. Raises StoreUnavailable."""
+        await self.look_up_project(settings)
         return await self.state()
 
     def asking(self, settings: Settings) -> Caller:
-        """The caller of this request, as the shared state knows it, in the project of settings."""
+        """The caller of the present request, in the project of these settings."""
         if (who := speaking.get()) is not None:
             return who
         asks = caller.get()
@@ -207,12 +207,13 @@ class SharedState:
             log.error("the shared state cannot be opened", extra={"reason": str(error)})
             raise StoreUnavailable(f"The shared state cannot be opened: {why(error)}") from None
         self._trouble = ""
-        await self.learn_project_of(self._settings)
+        await self.look_up_project(self._settings)
         made.start()
         self.ready = made
         if self._settings.has_helpers:
             self._begin_helpers(made)
-        self._tasks = [asyncio.create_task(self._end(made)), asyncio.create_task(self._keep(made))]
+        running = self._end_waits(made), self._run_upkeep(made)
+        self._tasks = [asyncio.create_task(each) for each in running]
         if self.follow_settings is not None:
             follow = self.follow_settings(made, self.project_of(self._settings))
             self._tasks.append(asyncio.create_task(follow))
@@ -246,12 +247,12 @@ class SharedState:
             log.error("the shared state cannot be opened", extra={"reason": trouble})
         self._trouble = trouble
 
-    async def _end(self, shared: Coordination) -> None:
-        """As soon as the server is told to stop, nobody waits any more."""
+    async def _end_waits(self, shared: Coordination) -> None:
+        """End all waits as soon as the server is told to stop."""
         await self._ending.wait()
         shared.feed.close()
 
-    async def _keep(self, shared: Coordination) -> None:
+    async def _run_upkeep(self, shared: Coordination) -> None:
         for minute in itertools.count():
             await asyncio.sleep(MINUTE)
             try:

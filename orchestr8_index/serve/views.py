@@ -110,7 +110,7 @@ async def list_projects(state: State, _: NoParams) -> answers.ProjectList:
 
 
 async def learn_from(state: State, given: answers.Lenders) -> answers.ProjectList:
-    await state.projects.lend(state, given.projects, caller.get())
+    await state.projects.set_lenders(state, given.projects, caller.get())
     return await list_projects(state, NoParams())
 
 

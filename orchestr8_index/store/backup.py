@@ -35,9 +35,9 @@ _PASSING = (
 
 @dataclass(frozen=True, slots=True)
 class Repair:
-    """What was done about a damaged database: `lost` is None where nobody can tell how many.
+    """The repair of a damaged database. `lost` counts lost rows; None if their number is unknown.
 
-    `saved` are the `rows` that only the damaged file had, and that could still be read.
+    `saved` counts the `rows` that only the damaged file had, and that were read back.
     """
 
     damage: str
@@ -61,18 +61,18 @@ def backup(data_dir: Path, source: sqlite3.Connection | None = None, name: str =
     folder = make_folder(data_dir, FOLDER)
     moment = datetime.now(UTC).strftime("%Y-%m-%dT%H%M%S.%f")[:-3]
     newest = backups(data_dir, name)[-1:]
-    moment = max(moment, _after(newest))  # a clock set back makes none the oldest
+    moment = max(moment, _after(newest))  # still the newest where the clock was set back
     stem = Path(name).stem
-    target, half = folder / f"{stem}-{moment}.db", folder / f".{stem}-{moment}.part"
+    target, partial = folder / f"{stem}-{moment}.db", folder / f".{stem}-{moment}.part"
     reading = source or connect(data_dir / name, read_only=True)
     try:
-        os.close(open_private(half, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
-        with contextlib.closing(sqlite3.connect(half)) as copy:
+        os.close(open_private(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
+        with contextlib.closing(sqlite3.connect(partial)) as copy:
             reading.backup(copy, pages=1024)
             copy.execute("PRAGMA journal_mode = DELETE")
-        os.rename(half, target)
+        os.rename(partial, target)
     finally:
-        half.unlink(missing_ok=True)
+        partial.unlink(missing_ok=True)
         if source is None:
             reading.close()
     remove_leftovers(data_dir)
@@ -82,12 +82,12 @@ def backup(data_dir: Path, source: sqlite3.Connection | None = None, name: str =
 
 
 def backups(data_dir: Path, name: str = NAME) -> list[Path]:
-    """Oldest first."""
+    """The backups of a database, oldest first."""
     return sorted((data_dir / FOLDER).glob(f"{Path(name).stem}-*.db"))
 
 
 def _after(newest: list[Path]) -> str:
-    """A moment right after the newest backup's, as it stands in names; "" without one."""
+    """The moment right after the newest backup's, in the form of names; "" without one."""
     if not newest:
         return ""
     try:
@@ -98,23 +98,23 @@ def _after(newest: list[Path]) -> str:
 
 
 def age_seconds(data_dir: Path, name: str = NAME) -> float:
-    """The age of the newest backup; infinite without one, and never below 0: one that seems to
-    come from the future was made before the clock was set back, nobody knows how long ago."""
+    """The age of the newest backup; infinite without one. The absolute value, as a backup from the
+    future was made before the clock was set back."""
     found = backups(data_dir, name)
     return abs(time.time() - found[-1].stat().st_mtime) if found else float("inf")
 
 
 def remove_leftovers(data_dir: Path, older_than: float = LEFTOVER_AGE) -> None:
-    """Halves of backups that were killed, once nobody can be writing them any more."""
-    for half in (data_dir / FOLDER).glob(".*.part*"):
+    """Remove partial files of backups that were killed, once too old to be in writing."""
+    for partial in (data_dir / FOLDER).glob(".*.part*"):
         with contextlib.suppress(OSError):
-            if abs(time.time() - half.stat().st_mtime) > older_than:
-                half.unlink()
+            if abs(time.time() - partial.stat().st_mtime) > older_than:
+                partial.unlink()
 
 
 def is_good(path: Path, steps: Steps = MIGRATIONS) -> bool:
-    """Whether a backup has the tables that `steps` make, and is whole: the full check, on a private
-    connection. What else stands there is not run before."""
+    """Whether a backup has the tables that `steps` make and passes the full check. Nothing foreign
+    in it is run: the tables are compared first, on a read-only connection of its own."""
     try:
         with contextlib.closing(_open_backup(path)) as copy:
             return is_ours(copy, steps) and not full_check(copy)
@@ -126,7 +126,7 @@ def restore(data_dir: Path, backup_file: Path, name: str = NAME, steps: Steps = 
     """Put a backup in the database's place; the present file is kept under a dated name.
 
     Call it only while no server runs. Returns the name of the file that was set aside, or "".
-    Raises OperationError for a file that a server could not begin with.
+    Raises OperationError for a file that a server could not start with.
     """
     if not is_good(backup_file, steps):
         raise OperationError(f"{backup_file.name} is not a good backup.", "Choose another.")
@@ -138,23 +138,23 @@ def restore(data_dir: Path, backup_file: Path, name: str = NAME, steps: Steps = 
             if strange := strangers(fresh, steps):
                 raise sqlite3.DatabaseError("; ".join(strange[:3]))
     except sqlite3.Error as error:
-        said = f"{backup_file.name} is not a good backup: {error}."
-        raise OperationError(said, "Choose another; nothing was changed.") from None
+        why = f"{backup_file.name} is not a good backup: {error}."
+        raise OperationError(why, "Choose another; nothing was changed.") from None
     return put_in_place(data_dir, "replaced", name)
 
 
 @contextlib.contextmanager
 def replacement(data_dir: Path, name: str = NAME) -> Iterator[sqlite3.Connection]:
-    """A database beside the present one; only when it is whole it is called ready."""
-    half = data_dir / f"{name}.ready.part"
-    half.unlink(missing_ok=True)
+    """A new database beside the present one; renamed to `….ready` when it is complete."""
+    partial = data_dir / f"{name}.ready.part"
+    partial.unlink(missing_ok=True)
     try:
-        os.close(open_private(half, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
-        with contextlib.closing(sqlite3.connect(half, isolation_level=None)) as fresh:
+        os.close(open_private(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
+        with contextlib.closing(sqlite3.connect(partial, isolation_level=None)) as fresh:
             yield fresh
-        os.rename(half, data_dir / f"{name}.ready")
+        os.rename(partial, data_dir / f"{name}.ready")
     finally:
-        half.unlink(missing_ok=True)
+        partial.unlink(missing_ok=True)
 
 
 def put_in_place(data_dir: Path, why: str, name: str = NAME) -> str:
@@ -164,7 +164,7 @@ def put_in_place(data_dir: Path, why: str, name: str = NAME) -> str:
 
 
 def finish_replacing(data_dir: Path, name: str = NAME) -> None:
-    """What a process was about to do that ended between the two renames; else start afresh."""
+    """Finish a replacement that was killed between its two renames; remove what others left."""
     ready = data_dir / f"{name}.ready"
     if ready.exists() and not (data_dir / name).exists():
         os.rename(ready, data_dir / name)
@@ -182,7 +182,7 @@ def _open_backup(path: Path) -> sqlite3.Connection:
 
 
 def set_aside(data_dir: Path, why: str, file: str = NAME) -> str:
-    """Move the database and its log out of the way; returns the new name, or "" without one."""
+    """Rename the database and its WAL; returns the new name, or "" if there is no database."""
     moment = datetime.now(UTC).strftime("%Y-%m-%dT%H%M%S.%f")[:-3]
     name = f"{file}.{why}-{moment}"
     moved = ""
@@ -194,7 +194,7 @@ def set_aside(data_dir: Path, why: str, file: str = NAME) -> str:
 
 
 def mend(data_dir: Path, damage: str) -> Repair:
-    """Set the damaged database aside; the newest good backup takes its place, with all that can
+    """Set the damaged database aside; put the newest good backup in its place, with all that can
     still be read of the damaged file."""
     damaged = data_dir / NAME
     before = _decisions(damaged)
@@ -224,13 +224,13 @@ def damage_of(path: Path) -> str:
 
 
 def full_damage_of(path: Path) -> str:
-    """What the check of every page and index finds wrong; "" when all is well."""
+    """What the check of every page and index finds wrong; "" when the file is sound."""
     with contextlib.closing(connect(path, read_only=True)) as connection:
         return full_check(connection)
 
 
 def is_passing(error: sqlite3.Error) -> bool:
-    """Errors that say something about the disk or a lock, and nothing about the file's content."""
+    """Whether the error is about the disk or a lock, and not about the file's content."""
     return (getattr(error, "sqlite_errorcode", 0) & 0xFF) in _PASSING
 
 

@@ -1,10 +1,10 @@
-"""What was done to the ledger, in two rows that are only ever appended to.
+"""Two append-only hash chains: of changes to the ledger, and of the audit.
 
-Each link follows from the one before it and from the digest of what was done: so `verify` finds
-what was removed, added or rewritten behind the server's back. `chain` has reports, amendments,
+Each link is a digest of the one before it and of a change's digest: so `verify` finds rows that
+were removed, added or rewritten behind the server's back. `chain` has reports, amendments,
 forgotten decisions (nothing but their digest is left) and stored plans; the audit's rows carry
-their own links, as the oldest of them are pruned. Nobody's secret is in it: who rewrites all of it,
-to the last link, is not found.
+their own links, as the oldest of them are pruned. There is no secret key: rewriting a whole chain,
+to its last link, is not found.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from collections.abc import Iterator
 from typing import Any
 
 REPORT, AMEND, FORGET, PLAN = "report", "amend", "forget", "plan"
-AUDIT, PRUNED = "audit", "audit pruned"  # the newest row, and the last that went
-MOST_SAID = 20
+AUDIT, PRUNED = "audit", "audit pruned"  # seals: the newest row, and the last one pruned
+MOST_SENTENCES = 20
 _PLAN = "id, project, goal, agent_sequence, dependencies, parallel_groups, stored_by"
 _AUDIT = "timestamp, who, what, outcome, times"
 
 
 def digest_of(*parts: Any) -> str:
-    """Of values as they stand in the database, whatever they are."""
+    """128 bits of a SHA-256, in hex, of values as the database has them, of any type."""
     return hashlib.sha256(repr(parts).encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 def append(connection: sqlite3.Connection, what: str, subject: int | str, digest: str) -> None:
-    """One more link, in the transaction of what it tells of."""
+    """Append a link, in the transaction of the change that it records."""
     newest = "SELECT id, link FROM chain WHERE id < 1 << 62 ORDER BY id DESC LIMIT 1"
     last = connection.execute(newest).fetchone()
     number, before = (last[0] + 1, last[1]) if last else (1, "")
@@ -39,7 +39,7 @@ def append(connection: sqlite3.Connection, what: str, subject: int | str, digest
 
 
 def append_plan(connection: sqlite3.Connection, number: int, project: str) -> None:
-    """The plan as it stands in its row now."""
+    """Append a link of the plan as its row is now."""
     sql = f"SELECT {_PLAN} FROM orchestration_patterns WHERE id = ? AND project = ?"
     row = connection.execute(sql, (number, project)).fetchone()
     append(connection, PLAN, _plan_name(*row[:2]), digest_of(*row))
@@ -61,7 +61,7 @@ def seal_audit(connection: sqlite3.Connection) -> None:
 
 
 def prune_audit(connection: sqlite3.Connection, most: int) -> None:
-    """Only the newest rows stay; of the others the last link is kept."""
+    """Delete all but the newest `most` rows; keep the last link of the others."""
     sql = "SELECT id, link FROM audit WHERE id <= (SELECT max(id) FROM audit) - ? ORDER BY id DESC"
     if last := connection.execute(f"{sql} LIMIT 1", (most,)).fetchone():
         _seal(connection, PRUNED, *last)
@@ -69,7 +69,7 @@ def prune_audit(connection: sqlite3.Connection, most: int) -> None:
 
 
 def begin(connection: sqlite3.Connection) -> None:
-    """Take up what is there already: a database from before there was a chain."""
+    """Start the chains of an older database, with the rows that it has."""
     if _sealed(connection, AUDIT) is not None:
         return
     rows = connection.execute("SELECT id, digest FROM decision_history ORDER BY id").fetchall()
@@ -84,7 +84,7 @@ def begin(connection: sqlite3.Connection) -> None:
 
 
 def breaks(connection: sqlite3.Connection) -> Iterator[str]:
-    """The first break of each row, and what stands in the tables against it, as sentences."""
+    """Sentences on the first break of each chain, and on rows that differ from the chain."""
     decisions: dict[Any, Any] = {}
     plans: dict[Any, Any] = {}
     if broken := _walk(connection, decisions, plans):
@@ -100,7 +100,7 @@ def breaks(connection: sqlite3.Connection) -> Iterator[str]:
 
 
 def _walk(connection: sqlite3.Connection, decisions: dict[Any, Any], plans: dict[Any, Any]) -> str:
-    """Follow the chain to its end; returns where it breaks."""
+    """Follow the chain, noting the last digest of each subject; returns where it breaks, or ""."""
     before, reached = "", 0
     for number, what, subject, digest, link in connection.execute(
         "SELECT id, what, subject, digest, link FROM chain ORDER BY id"
@@ -119,35 +119,35 @@ def _walk(connection: sqlite3.Connection, decisions: dict[Any, Any], plans: dict
     return ""
 
 
-def _compared(what: str, there: dict[Any, Any], told: dict[Any, Any]) -> Iterator[str]:
-    lost = [number for number in told if number not in there]
-    said = [f"{what} {number} was removed, and not by a forget" for number in lost]
-    for number, digest in there.items():
-        if number not in told:
-            said.append(f"{what} {number} was never reported here")
-        elif told[number] != digest:
-            said.append(f"{what} {number} is not as it was reported")
-    yield from said[:MOST_SAID]
-    if len(said) > MOST_SAID:
-        yield f"and {len(said) - MOST_SAID:,} more of that kind"
+def _compared(what: str, rows: dict[Any, Any], chained: dict[Any, Any]) -> Iterator[str]:
+    lost = [number for number in chained if number not in rows]
+    sentences = [f"{what} {number} was removed, and not by a forget" for number in lost]
+    for number, digest in rows.items():
+        if number not in chained:
+            sentences.append(f"{what} {number} was never reported here")
+        elif chained[number] != digest:
+            sentences.append(f"{what} {number} is not as it was reported")
+    yield from sentences[:MOST_SENTENCES]
+    if len(sentences) > MOST_SENTENCES:
+        yield f"and {len(sentences) - MOST_SENTENCES:,} more of that kind"
 
 
 def _audit_breaks(connection: sqlite3.Connection) -> Iterator[str]:
-    ended, begun = _sealed(connection, AUDIT), _sealed(connection, PRUNED)
-    if ended is None or begun is None:
+    newest, pruned = _sealed(connection, AUDIT), _sealed(connection, PRUNED)
+    if newest is None or pruned is None:
         yield "the audit has lost its seal"
         return
-    reached, link = begun
-    for number, *row, told in connection.execute(
+    reached, link = pruned
+    for number, *row, stored_link in connection.execute(
         f"SELECT id, {_AUDIT}, link FROM audit ORDER BY id"
     ):
         link = digest_of(link, number, *row)
-        if number != reached + 1 or told != link:
+        if number != reached + 1 or stored_link != link:
             yield f"the audit breaks at its row {reached + 1}"
             return
         reached = number
-    if (reached, link) != ended:
-        yield f"the audit ends at its row {reached}, of {ended[0]}"
+    if (reached, link) != newest:
+        yield f"the audit ends at its row {reached}, of {newest[0]}"
 
 
 def _sealed(connection: sqlite3.Connection, name: str) -> tuple[int, str] | None:

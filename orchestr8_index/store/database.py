@@ -16,7 +16,7 @@ _PAGES = ("page_count", "freelist_count", "page_size")
 
 
 class Lost(sqlite3.OperationalError):
-    """The connection to the database broke: what was asked may have been done, or not."""
+    """The connection to the database broke: the transaction may have been committed, or not."""
 
 
 def connect(
@@ -48,7 +48,7 @@ def connect(
 
 
 def _refuse_foreign(path: Path) -> None:
-    """SQLite follows a link to the database. Raises sqlite3.OperationalError, as it does itself."""
+    """Raises sqlite3.OperationalError for a link, which SQLite would follow, or another's file."""
     for suffix in ("", "-wal", "-shm", "-journal"):
         try:
             check_file(path.with_name(path.name + suffix))
@@ -61,9 +61,9 @@ def _refuse_foreign(path: Path) -> None:
 
 
 def connect_to_read(path: Path) -> sqlite3.Connection:
-    """Only to read, also where nobody can write: SQLite's log cannot be opened there.
+    """A read-only connection, also in a read-only folder, where SQLite cannot open its WAL.
 
-    Raises sqlite3.Error; a log that holds what the file lacks is not passed over.
+    Raises sqlite3.Error, there also for a WAL that is not empty, as it may not be ignored.
     """
     connection = None
     try:
@@ -73,23 +73,23 @@ def connect_to_read(path: Path) -> sqlite3.Connection:
     except sqlite3.OperationalError:
         if connection is not None:
             connection.close()
-        left = path.with_name(f"{path.name}-wal")
-        if os.access(path.parent, os.W_OK) or (left.exists() and left.stat().st_size):
+        wal = path.with_name(f"{path.name}-wal")
+        if os.access(path.parent, os.W_OK) or (wal.exists() and wal.stat().st_size):
             raise
-    still = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
-    connection = sqlite3.connect(still, uri=True, isolation_level=None, check_same_thread=False)
+    frozen = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
+    connection = sqlite3.connect(frozen, uri=True, isolation_level=None, check_same_thread=False)
     connection.text_factory = _text
     return connection
 
 
 def _text(raw: bytes) -> str:
-    """A flipped bit is no reason to refuse the whole table: the row's digest tells of it."""
+    """Decode without errors: a flipped bit shows in the row's digest, and spoils no other row."""
     return raw.decode("utf-8", "replace")
 
 
 @contextlib.contextmanager
 def transaction(connection: sqlite3.Connection, mode: str = "IMMEDIATE") -> Iterator[None]:
-    """All or nothing; the commit returns after the fsync. DEFERRED ones only read."""
+    """A transaction that commits on exit, after the fsync, or rolls back. Use DEFERRED to read."""
     connection.execute(f"BEGIN {mode}")
     try:
         yield
@@ -113,13 +113,13 @@ def full_check(connection: sqlite3.Connection) -> str:
 
 
 def used_bytes(connection: sqlite3.Connection) -> int:
-    """What the content takes, without pages that are free to be used again."""
+    """The bytes of the content, without free pages."""
     pages = [connection.execute(f"PRAGMA {name}").fetchone()[0] for name in _PAGES]
     return int((pages[0] - pages[1]) * pages[2])
 
 
 def size_bytes(folder: Path, name: str = NAME) -> int:
-    """The database with its log, without backups."""
+    """The bytes of the database with its WAL, without backups."""
     total = 0
     for suffix in ("", "-wal", "-shm"):
         with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""Whose database is it, and does it still stand in its place? Asked within every commit."""
+"""The lease on a database: every commit checks its owner, and that the files are still there."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .wal import WriteAheadLog
 
 TABLE = ("CREATE TABLE IF NOT EXISTS lease (owner TEXT NOT NULL)",)
 SUFFIXES = ("", "-wal", "-shm")
-LEAST_BYTES = 512  # of a database: its smallest page
+LEAST_BYTES = 512  # the smallest page of a database
 LOST = "what is stored now would be lost."
 LOST_CURE = "Put the data directory back, or restart the server: it begins with what is there."
 TAKEN = "Another process has taken the database over: two must not write to it."
@@ -25,9 +25,9 @@ ALTERED_CURE = "See what it was with `orchestr8-index verify`, then restart the 
 
 
 class Lease:
-    """The right to write, of who opened the database last; who opened it before loses it.
+    """The right to write: the last process to open the database has it, and earlier ones lose it.
 
-    No lock on the file itself: a second descriptor of it, once closed, would drop SQLite's own.
+    It is a row, not a lock on the file: closing another descriptor of it would drop SQLite's locks.
     """
 
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
@@ -43,23 +43,23 @@ class Lease:
 
     @contextlib.contextmanager
     def turn(self, connection: sqlite3.Connection) -> Iterator[None]:
-        """A transaction of the owner's. Raises StoreUnavailable where it would not be one."""
+        """A transaction of the owner. Raises StoreUnavailable when the lease or a file is lost."""
         with contextlib.ExitStack() as committed, transaction(connection):
             self.check(connection)
             committed.enter_context(self._log.turn())
             before, now = self._version, _data_version(connection)
-            self.foreign = self.foreign or before != now  # of commits through other connections
+            self.foreign = self.foreign or before != now  # another connection has committed
             self._version = now
             yield
 
     def lost(self) -> StoreUnavailable | None:
-        """Why what is written now could not be found again; some microseconds."""
-        logged = self._log.end  # before the look: the writer's thread may note more meanwhile
-        for suffix, stood in zip(SUFFIXES, self._stood, strict=True):
+        """Why a commit would be lost: a file was moved, replaced, cut or overwritten; takes µs."""
+        logged = self._log.end  # read before the sizes: the writer's thread may extend it
+        for suffix, opened in zip(SUFFIXES, self._stood, strict=True):
             found, name = self._status(suffix), self._path.name + suffix
             if found is None:
                 return _loss(name, "moved or removed")
-            if stood is None or not os.path.samestat(found, stood):
+            if opened is None or not os.path.samestat(found, opened):
                 return _loss(name, "replaced")
             if found.st_size < {"": LEAST_BYTES, "-wal": logged}.get(suffix, 0):
                 return _loss(name, "cut short")  # SQLite only lets the log grow
@@ -68,21 +68,21 @@ class Lease:
         return None
 
     @property
-    def log_alone_is(self) -> str:
-        """What became of the log, where the database itself stands in its place: "gone" with all
-        that the connections have open of it, or "spoilt" in its place; else ""."""
-        found, stood = self._status(""), self._stood[0]
-        if found is None or stood is None or not os.path.samestat(found, stood):
+    def wal_damage(self) -> str:
+        """The WAL's damage while the database file is in place: "gone" if it was removed, "spoilt"
+        if it was cut or overwritten; else ""."""
+        found, opened = self._status(""), self._stood[0]
+        if found is None or opened is None or not os.path.samestat(found, opened):
             return ""
-        log, stood = self._status("-wal"), self._stood[1]
+        log, opened = self._status("-wal"), self._stood[1]
         if log is None:
             return "gone"
-        same = stood is not None and os.path.samestat(log, stood)
+        same = opened is not None and os.path.samestat(log, opened)
         spoilt = log.st_size < self._log.end or self._log.is_altered()
         return "spoilt" if same and spoilt else ""
 
     def check(self, connection: sqlite3.Connection) -> None:
-        """Raises StoreUnavailable where a commit would not be ours; ask within its transaction."""
+        """Raises StoreUnavailable when the lease or a file is lost; call it in a transaction."""
         if connection.execute("SELECT owner FROM lease").fetchall() != [(self._owner,)]:
             raise StoreUnavailable(TAKEN, TAKEN_CURE)
         if _schema_version(connection) != self._schema:
@@ -102,7 +102,7 @@ def _loss(name: str, how: str) -> StoreUnavailable:
 
 
 def _data_version(connection: sqlite3.Connection) -> int:
-    """Another one once somebody else has committed."""
+    """A number that changes when another connection commits."""
     return int(connection.execute("PRAGMA data_version").fetchone()[0])
 
 

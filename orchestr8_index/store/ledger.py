@@ -32,37 +32,37 @@ EVERYWHERE: Where = ("1", ())
 
 
 def now() -> str:
-    """The time in the form that every table has."""
+    """The time in the form of every table: ISO 8601 in UTC with milliseconds."""
     return moment(None)
 
 
 def moment(seconds: float | None) -> str:
-    """That time as decisions carry it, but none in the future; now for None."""
+    """`seconds` since 1970 in the form of `now`, a time in the future as now; now for None."""
     at = time.time()
     at = at if seconds is None else min(at, seconds)
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
 
 
 def digest_of(decision: Decision) -> str:
-    """A digest over everything that the decision says, its number included.
+    """A digest over all fields of the decision, its number included.
 
-    What an earlier version did not keep is left out where it is not there: its digests hold.
+    Fields that older versions lack are left out when empty, so that older digests stay valid.
     """
-    said = msgspec.to_builtins(decision)
+    fields = msgspec.to_builtins(decision)
     if not decision.reporter:
-        del said["reporter"]
+        del fields["reporter"]
     if decision.pattern is None:
-        del said["pattern"]
+        del fields["pattern"]
     if not decision.parallel_groups:
-        del said["parallel_groups"]
-    return hashlib.sha256(msgspec.msgpack.encode(said)).hexdigest()[:32]
+        del fields["parallel_groups"]
+    return hashlib.sha256(msgspec.msgpack.encode(fields)).hexdigest()[:32]
 
 
 # --- decisions ---------------------------------------------------------------------------------
 
 
 def insert_decision(connection: sqlite3.Connection, decision: Decision) -> Decision | None:
-    """Returns the decision with its number; None when there is one of this task already."""
+    """Returns the decision with its new number; None when its task has one already."""
     numbered = msgspec.structs.replace(decision, id=last_number(connection) + 1)
     digest = digest_of(numbered)
     inserted = connection.execute(
@@ -77,7 +77,7 @@ def insert_decision(connection: sqlite3.Connection, decision: Decision) -> Decis
 
 
 def last_number(connection: sqlite3.Connection) -> int:
-    """The highest that a decision has, or that a forgotten one had."""
+    """The highest number of a decision, forgotten ones included; 0 without any."""
     rows = connection.execute(
         "SELECT seq FROM sqlite_sequence WHERE name = 'decision_history' "
         "UNION ALL SELECT max(id) FROM decision_history WHERE id < 1 << 62"
@@ -86,7 +86,7 @@ def last_number(connection: sqlite3.Connection) -> int:
 
 
 def put_back(connection: sqlite3.Connection, decision: Decision) -> None:
-    """A decision under the number that it has; one of the same task makes way."""
+    """Insert a decision under its own number; one of the same task is replaced."""
     digest = digest_of(decision)
     connection.execute(
         f"INSERT OR REPLACE INTO decision_history ({_COLUMNS}, digest) VALUES ({marks(19)})",
@@ -96,7 +96,7 @@ def put_back(connection: sqlite3.Connection, decision: Decision) -> None:
 
 
 def replace_decision(connection: sqlite3.Connection, decision: Decision) -> Decision:
-    """Amend the row with the decision's number; the checkpoint no longer holds."""
+    """Amend the row with the decision's number; drops the checkpoint."""
     names = [name.strip() for name in _COLUMNS.split(",")][1:]
     sets = ", ".join(f"{name} = ?" for name in [*names, "digest"])
     digest = digest_of(decision)
@@ -110,7 +110,7 @@ def replace_decision(connection: sqlite3.Connection, decision: Decision) -> Deci
 def delete_decisions(
     connection: sqlite3.Connection, numbers: Sequence[int], project: str | None = None
 ) -> None:
-    """Those with these numbers; the checkpoint of their project, or of all, no longer holds."""
+    """Delete decisions by number; drops the checkpoint of their project, or of all for None."""
     for number in numbers:
         sql = "DELETE FROM decision_history WHERE id = ? RETURNING digest"
         for (digest,) in connection.execute(sql, (number,)).fetchall():
@@ -132,7 +132,8 @@ def forget(
 
 
 def among(task_id: str | None, before: str | None, by: str | None) -> Where:
-    """Where to look for the decisions of a task, before a moment, or of a key: by an index."""
+    """The condition, which an index serves, for decisions of a task, before a moment, or by a key
+    (only the first one given counts)."""
     if task_id is not None:
         return "task_id = ?", (task_id,)
     if before is not None:
@@ -157,7 +158,7 @@ def decisions(
     project: str | None = None,
     among: Where = EVERYWHERE,
 ) -> Iterator[Decision]:
-    """A project's decisions, or all, with a number above `after`, in the order of their making."""
+    """A project's decisions, or all for None, with a number above `after`, by number."""
     where, values = within(project)
     where = f"{where}id > ? AND ({among[0]}) ORDER BY id"
     sql = f"SELECT {_COLUMNS} FROM decision_history WHERE {where}"
@@ -165,7 +166,7 @@ def decisions(
 
 
 def first_of(connection: sqlite3.Connection, pattern: int, project: str) -> Decision | None:
-    """The first decision that counts for a pattern."""
+    """The first decision of a pattern."""
     where = "project = ? AND pattern = ? ORDER BY id LIMIT 1"
     sql = f"SELECT {_COLUMNS} FROM decision_history WHERE {where}"
     return next(map(_decision, connection.execute(sql, (project, pattern))), None)
@@ -174,7 +175,7 @@ def first_of(connection: sqlite3.Connection, pattern: int, project: str) -> Deci
 def checked_decisions(
     connection: sqlite3.Connection, after: int = 0, last: int = 2**62, project: str | None = None
 ) -> Iterator[tuple[Decision, bool]]:
-    """(decision, whether its row is as it was written), in the order of their numbers."""
+    """(decision, whether its row fits its digest), by number."""
     of, values = within(project)
     where = f"WHERE {of}id > ? AND id <= ? ORDER BY id"
     sql = f"SELECT {_COLUMNS}, digest FROM decision_history {where}"
@@ -193,14 +194,14 @@ def newest_decisions(
 
 
 def count_decisions(connection: sqlite3.Connection, project: str | None = None) -> int:
-    """How many a project has now, or all have."""
+    """How many decisions a project has, or all have for None."""
     where, values = within(project)
     sql = f"SELECT count(*) FROM decision_history WHERE {where}1"
     return int(connection.execute(sql, values).fetchone()[0])
 
 
 def within(project: str | None) -> tuple[str, tuple[str, ...]]:
-    """The beginning of a condition: rows of a project, or of all."""
+    """(prefix of an SQL condition, its values) for the rows of a project, or of all for None."""
     return ("", ()) if project is None else ("project = ? AND ", (project,))
 
 
@@ -228,7 +229,7 @@ def _row(decision: Decision) -> tuple[Any, ...]:
 
 
 def _decision(row: Sequence[Any]) -> Decision:
-    """What an altered row no longer says is left empty; its digest does not fit then."""
+    """Invalid values of an altered row are read as empty; its digest does not fit then."""
     return Decision(
         id=row[0],
         task_id=str(row[1]),
@@ -256,13 +257,13 @@ def _counted(value: Any, kind: type[T]) -> T | None:
 
 
 def read_names(text: Any) -> tuple[str, ...]:
-    """A list of names as it is kept; empty where it is none."""
+    """A list of names from its JSON; empty if it is none."""
     return _read(_LISTS, text)
 
 
-def _read(kept: msgspec.json.Decoder[tuple[N, ...]], text: Any) -> tuple[N, ...]:
+def _read(decoder: msgspec.json.Decoder[tuple[N, ...]], text: Any) -> tuple[N, ...]:
     try:
-        return kept.decode(text)
+        return decoder.decode(text)
     except (msgspec.MsgspecError, TypeError):
         return ()
 
@@ -279,14 +280,14 @@ def write_checkpoint(
 
 
 def read_checkpoint(connection: sqlite3.Connection, name: str, project: str = "") -> Any:
-    """The bytes, whatever else somebody put there, or None."""
+    """The checkpoint's bytes (any type, if the row was altered), or None."""
     sql = "SELECT data FROM checkpoint WHERE name = ?"
     row = connection.execute(sql, (_of_project(name, project),)).fetchone()
     return row[0] if row else None
 
 
 def drop_checkpoint(connection: sqlite3.Connection, project: str | None = None) -> None:
-    """That of a project, or of all. Of one before there were projects, the name has no colon."""
+    """Delete the checkpoint of a project, or all for None. That of project "" has no colon."""
     if project is None:
         connection.execute("DELETE FROM checkpoint")
     elif project:
@@ -303,7 +304,7 @@ def _of_project(name: str, project: str) -> str:
 
 
 def adopt(connection: sqlite3.Connection, project: str) -> None:
-    """What was learnt before there were projects belongs to this one from now on."""
+    """Let this project have the rows of project "", as older versions wrote them, if none has."""
     before = "SELECT 1 FROM decision_history WHERE project = ''"
     more = "SELECT 1 FROM orchestration_patterns WHERE project = ''"
     connection.execute(
@@ -314,8 +315,8 @@ def adopt(connection: sqlite3.Connection, project: str) -> None:
 
 
 def name_of_project(connection: sqlite3.Connection, project: str) -> str:
-    """As a project stands in the rows: "" for the one that has what was learnt before; for any
-    while no server has said which that is."""
+    """A project's name in the rows: "" for the one that adopted the rows of project "", and for
+    any project while there are such rows and none has adopted them."""
     adopted = connection.execute("SELECT project FROM adopted").fetchone()
     if adopted is None:
         before = "SELECT EXISTS (SELECT 1 FROM decision_history WHERE project = '')"
@@ -324,10 +325,10 @@ def name_of_project(connection: sqlite3.Connection, project: str) -> str:
 
 
 def to_json(value: Any) -> str:
-    """As lists stand in a row."""
+    """The JSON text of a list in a row."""
     return msgspec.json.encode(value).decode()
 
 
 def marks(count: int) -> str:
-    """So many places of values in a statement."""
+    """So many placeholders of an SQL statement, separated by commas."""
     return ", ".join("?" * count)

@@ -1,4 +1,4 @@
-"""What is noted beside the decisions: the query log, the audit, and the tokens saved."""
+"""Writes and reads the query log and the audit; sums the tokens saved."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from .ledger import marks, moment, read_names
 Question = tuple[str, bytes]
 """(method, its checked params as JSON)."""
 QueryNote = tuple[float, Question, bytes, float, bool, int]
-"""(seconds since 1970, question, names found as JSON, milliseconds, whether from the cache, how
-often: of equal hits there is one in a second, with their mean of milliseconds)."""
+"""(seconds since 1970, question, names found as JSON, mean milliseconds, whether from the cache,
+how often: equal cache hits between two writes are one note)."""
 
 
 class QueryLog:
-    """The questions since the last write: each miss, and of equal hits how many there were.
+    """The questions since the last write: each cache miss, and equal cache hits counted together.
 
-    No more than MOST_NOTED misses are kept: the oldest go where the disk cannot keep up.
+    At most MOST_NOTED misses are held: the oldest are dropped where the disk cannot keep up.
     """
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
@@ -36,7 +36,7 @@ class QueryLog:
         self._misses.append((self._clock(), question, _names_in(answer), spent, False, 1))
 
     def hit(self, question: Question, answer: bytes, spent: float) -> None:
-        """An answer from the cache, which is read later, once for all that are equal."""
+        """Count an answer from the cache; `take` decodes it, once for all equal ones."""
         known = self._hits.get(question)
         if known is None:
             self._hits[question] = [self._clock(), answer, spent, 1]
@@ -45,7 +45,7 @@ class QueryLog:
             known[3] += 1
 
     def take(self) -> list[QueryNote]:
-        """What is to be written, and is forgotten here."""
+        """Return the notes to write, and clear them."""
         hits = [
             (first, question, _names_in(answer), spent / times, True, times)
             for question, (first, answer, spent, times) in self._hits.items()
@@ -57,8 +57,8 @@ class QueryLog:
 
 
 def _names_in(answer: bytes) -> bytes:
-    said = _ANSWER.decode(answer)
-    rows = (*said.agents, *said.skills, *said.workflows)
+    decoded = _ANSWER.decode(answer)
+    rows = (*decoded.agents, *decoded.skills, *decoded.workflows)
     return msgspec.json.encode([f"{row.plugin}:{row.name}" for row in rows])
 
 
@@ -80,7 +80,7 @@ def _row(note: QueryNote) -> tuple[Any, ...]:
 
 _TEXTS = ("context", "goal", "task")
 MOST_NOTED = 4096
-PRUNED_AT_ONCE = 1_000  # rows: some 10 ms, for which an outcome may wait
+PRUNED_AT_ONCE = 1_000  # rows: some 10 ms, which may delay an outcome
 MOST_AUDIT = 50_000  # rows; the oldest go
 AuditRow = tuple[str, str, str, str, int]
 """(timestamp, who, what, outcome, how often)."""
@@ -103,7 +103,7 @@ def read_audit(connection: sqlite3.Connection, most: int) -> list[AuditRow]:
 
 
 def last_queries(connection: sqlite3.Connection, limit: int) -> list[dict[str, Any]]:
-    """The newest questions, as a person wants to see them; `found` are qualified names."""
+    """The newest questions, for display; `found` are qualified names."""
     rows = connection.execute(
         "SELECT timestamp, method, capability, role, context, agents_returned, cache_hit, "
         "duration_ms, times FROM agent_queries ORDER BY id DESC LIMIT ?",
@@ -149,15 +149,15 @@ _ANSWER = msgspec.json.Decoder(_LoggedAnswer)
 
 
 def prune_queries(connection: sqlite3.Connection, most: int = PRUNED_AT_ONCE) -> int:
-    """Remove the oldest of the query log, `most` rows; returns how many it were.
+    """Delete the `most` oldest rows of the query log; returns how many there were.
 
-    What they took is given back to the disk, some more pages each time than they can have had.
+    Up to `most` free pages, more than these rows can have had, are given back to the disk.
     """
     cursor = connection.execute(
         "DELETE FROM agent_queries WHERE id IN (SELECT id FROM agent_queries ORDER BY id LIMIT ?)",
         (most,),
     )
     free = connection.execute("PRAGMA freelist_count").fetchone()[0]
-    for _ in range(min(free, most)):  # the module lets it take one page at a time
+    for _ in range(min(free, most)):  # Python's sqlite3 frees one page per call
         connection.execute("PRAGMA incremental_vacuum")
     return cursor.rowcount

@@ -21,7 +21,7 @@ _OF_LISTS = ("agent_sequence", "dependencies", "parallel_groups")
 
 
 def write_patterns(connection: sqlite3.Connection, patterns: Sequence[Pattern]) -> None:
-    """Keep them as they are now."""
+    """Insert the patterns, or replace those with their numbers."""
     connection.executemany(
         f"INSERT OR REPLACE INTO orchestration_patterns ({_PATTERN}) VALUES ({marks(18)})",
         [_pattern_row(pattern) for pattern in patterns],
@@ -29,7 +29,7 @@ def write_patterns(connection: sqlite3.Connection, patterns: Sequence[Pattern]) 
 
 
 def define_pattern(connection: sqlite3.Connection, pattern: Pattern) -> None:
-    """Write what was stored on purpose; the record of one that is there stays as it is."""
+    """Write a pattern that was stored on purpose; the record of an existing one stays."""
     row = _pattern_row(pattern)
     connection.execute(
         f"INSERT INTO orchestration_patterns ({_PATTERN}) VALUES ({marks(18)}) "
@@ -43,14 +43,14 @@ def define_pattern(connection: sqlite3.Connection, pattern: Pattern) -> None:
 
 
 def clear_patterns(connection: sqlite3.Connection, project: str = "") -> None:
-    """Remove all of a project, to be written anew."""
+    """Delete all patterns of a project."""
     connection.execute("DELETE FROM orchestration_patterns WHERE project = ?", (project,))
 
 
 def delete_patterns(
     connection: sqlite3.Connection, numbers: Sequence[int], project: str = ""
 ) -> None:
-    """Remove those of a project with these numbers."""
+    """Delete patterns of a project by number."""
     rows = [(project, number) for number in numbers]
     connection.executemany("DELETE FROM orchestration_patterns WHERE project = ? AND id = ?", rows)
 
@@ -58,21 +58,21 @@ def delete_patterns(
 def patterns(
     connection: sqlite3.Connection, project: str | None = None
 ) -> tuple[list[Pattern], list[str]]:
-    """All of a project that can be read, and sentences about rows that say what no pattern can. Of
-    one that was stored on purpose the goal and the agents are kept where these are whole."""
+    """(the readable patterns of a project, or of all for None; sentences about invalid rows). An
+    invalid row still gives its goal and agents, without a record, where these are valid."""
     found: list[Pattern] = []
-    bent: list[str] = []
+    faults: list[str] = []
     where, values = within(project)
     sql = f"SELECT {_PATTERN} FROM orchestration_patterns WHERE {where}1 ORDER BY id"
     for row in connection.execute(sql, values):
         pattern = _pattern(row)
         if pattern is None:
-            bent.append(f"the row of pattern {row[0]} cannot be read")
+            faults.append(f"the row of pattern {row[0]} cannot be read")
             counts = (0, 0, 0, 0, "", "", row[11], 0.0, 0, 0, 0, *row[16:])
             pattern = _pattern((*row[:5], *counts)) or _pattern((*row[:3], "{}", "[]", *counts))
         if pattern is not None:
             found.append(pattern)
-    return found, bent
+    return found, faults
 
 
 def _pattern_row(pattern: Pattern) -> tuple[Any, ...]:
@@ -104,12 +104,12 @@ def mean(total: float, count: int) -> float | None:
 
 
 def _pattern(row: Sequence[Any]) -> Pattern | None:
-    """None where a value is not what stands in such a row."""
+    """The pattern of a row; None if a value is invalid."""
     named = dict(zip((name.strip() for name in _PATTERN.split(",")), row, strict=True))
     try:
         lists = {name: msgspec.json.decode(named[name]) for name in _OF_LISTS}
-        given = {**named, **lists, "stored": (False, True)[named["stored"]]}
-        given["duration_us"] = round(named["duration_total"] * 1000)
-        return msgspec.convert(given, Pattern)
+        values = {**named, **lists, "stored": (False, True)[named["stored"]]}
+        values["duration_us"] = round(named["duration_total"] * 1000)
+        return msgspec.convert(values, Pattern)
     except (msgspec.MsgspecError, TypeError, LookupError, ValueError, OverflowError):
         return None

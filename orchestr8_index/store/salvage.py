@@ -1,7 +1,7 @@
-"""Reads what a damaged database still holds: every decision whose row is as it was written.
+"""Salvages a damaged database: every decision whose row still fits its digest.
 
 SQLite stops at the first damaged page that it meets. So the decisions are read in ranges of their
-numbers, and a range that fails is read in halves, down to single rows.
+numbers, and a range that fails is split in halves, down to single rows.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from .database import connect, transaction
 from .schema import read_as_now
 
 FURTHER = 10_000
-"""Numbers looked for beyond the highest that is known, where the file does not say its own."""
+"""Numbers tried beyond the highest known one, where the file's own highest cannot be read."""
 
 
 MOST_FAILURES = 10_000
@@ -27,7 +27,7 @@ MOST_FAILURES = 10_000
 
 @dataclass(slots=True)
 class Salvage:
-    """`whole` says that nothing of the decisions was unreadable."""
+    """`whole`: every decision of the file could be read."""
 
     decisions: dict[int, Decision] = field(default_factory=dict)
     patterns: list[Pattern] = field(default_factory=list)
@@ -35,7 +35,7 @@ class Salvage:
 
 
 def read_damaged(path: Path, known: int = 0) -> Salvage:
-    """`known` is the highest number of a decision that another copy has."""
+    """What can be read of a damaged file; `known` is the highest number of a decision elsewhere."""
     try:
         with contextlib.closing(connect(path)) as connection:
             with contextlib.suppress(sqlite3.Error):
@@ -69,7 +69,7 @@ def _last(connection: sqlite3.Connection, known: int) -> int:
 def _decisions(
     connection: sqlite3.Connection, after: int, last: int, failed: list[int]
 ) -> Iterator[tuple[Decision, bool]]:
-    """The readable ones with a number above `after` up to `last`; `failed` gets the others'."""
+    """(decision, intact) for numbers above `after` up to `last`; `failed` gets unreadable ones."""
     reached = after
     try:
         for decision, intact in ledger.checked_decisions(connection, after, last):
@@ -87,8 +87,8 @@ def _decisions(
 def bring_back(connection: sqlite3.Connection, found: Salvage) -> int:
     """Put what was read into a sound database; returns how many decisions it did not have.
 
-    What the damaged file says is newer. If all of it could be read, then what it does not have was
-    forgotten on purpose. What was derived is derived again.
+    The damaged file is the newer one. If all of it could be read, decisions that it lacks were
+    forgotten on purpose, and are deleted. The derived state is counted again.
     """
     before = {decision.id: decision for decision in ledger.decisions(connection)}
     changed = [one for one in found.decisions.values() if before.get(one.id) != one]

@@ -27,11 +27,11 @@ def _added(table: str, column: str, kind: str) -> Step:
 
 
 def columns_of(connection: sqlite3.Connection, table: str) -> set[str]:
-    """Their names; none where there is no such table."""
+    """The names of a table's columns; empty if there is no such table."""
     return {row[1] for row in connection.execute(f"PRAGMA table_info({table})")}
 
 
-_OF_PROJECTS = (  # a task's name, a pattern's number and what is learnt belong to a project
+_OF_PROJECTS = (  # makes tasks and patterns unique within a project
     """CREATE TABLE decisions_of_projects (
         id INTEGER PRIMARY KEY AUTOINCREMENT, task_id TEXT NOT NULL,
         task_description TEXT NOT NULL, agents_used TEXT NOT NULL, result TEXT NOT NULL,
@@ -140,7 +140,7 @@ MIGRATIONS: Steps = (
 
 _NOTED = ("agent_queries", "audit", "chain", "lease", "seal", "usage")
 REPLACEABLE = frozenset((*_NOTED, "adopted", "checkpoint", "orchestration_patterns"))
-"""Tables that begin anew where they are missing: what is learnt stands in the decisions."""
+"""Tables that are created empty where they are missing: the decisions hold what was learnt."""
 
 
 def version(connection: sqlite3.Connection) -> int:
@@ -148,7 +148,7 @@ def version(connection: sqlite3.Connection) -> int:
 
 
 def check_version(connection: sqlite3.Connection, steps: Steps = MIGRATIONS) -> None:
-    """Raises StoreTooNew: what a newer version wrote may mean something else than it seems."""
+    """Raises StoreTooNew for a newer schema, whose rows may mean something else."""
     found = version(connection)
     if found > len(steps):
         sentence = f"The database is of a newer version: its schema is {found}, and this program "
@@ -156,7 +156,7 @@ def check_version(connection: sqlite3.Connection, steps: Steps = MIGRATIONS) -> 
 
 
 def migrate(connection: sqlite3.Connection, steps: Steps = MIGRATIONS) -> int:
-    """Run what is missing; returns the version reached. A step that fails leaves the one before."""
+    """Run the missing steps; returns the version reached. A step that fails is rolled back."""
     for number in range(version(connection), len(steps)):
         with transaction(connection):
             for statement in steps[number]:
@@ -181,27 +181,27 @@ _LATER = {
 
 
 def read_as_now(connection: sqlite3.Connection) -> None:
-    """Let a file of an earlier version look as it would after the migrations."""
+    """Add temporary views through which an older file has the columns of the newest version."""
     for table, later in _LATER.items():
-        there = columns_of(connection, table)
-        missing = [f"{value} AS {name}" for name, value in later.items() if name not in there]
-        if there and missing:
-            looks = f"SELECT *, {', '.join(missing)} FROM main.{table}"
-            connection.execute(f"CREATE TEMP VIEW {table} AS {looks}")
+        present = columns_of(connection, table)
+        missing = [f"{value} AS {name}" for name, value in later.items() if name not in present]
+        if present and missing:
+            select = f"SELECT *, {', '.join(missing)} FROM main.{table}"
+            connection.execute(f"CREATE TEMP VIEW {table} AS {select}")
     if not columns_of(connection, "adopted"):
         connection.execute("CREATE TEMP TABLE adopted (project TEXT NOT NULL)")
 
 
 def mend(connection: sqlite3.Connection, steps: Steps = MIGRATIONS) -> None:
-    """Of triggers and views none is ours: they go. What can be made again is made where it is
-    missing. Raises sqlite3.DatabaseError where a table is missing that cannot."""
-    there = _objects(connection)
+    """Drop triggers and views, as the schema has none, and create missing indexes and REPLACEABLE
+    tables. Raises sqlite3.DatabaseError where another table is missing."""
+    objects = _objects(connection)
     with transaction(connection):
-        for name, (kind, _) in there.items():
+        for name, (kind, _) in objects.items():
             if kind in ("trigger", "view"):
                 connection.execute(f"DROP {kind} {_quoted(name)}")
         for name, (kind, sql) in _made_by(steps).items():
-            if name in there:
+            if name in objects:
                 continue
             if kind == "table" and name not in REPLACEABLE:
                 raise sqlite3.DatabaseError(f"the table {name} is missing")
@@ -209,20 +209,20 @@ def mend(connection: sqlite3.Connection, steps: Steps = MIGRATIONS) -> None:
 
 
 def is_ours(connection: sqlite3.Connection, steps: Steps = MIGRATIONS) -> bool:
-    """Whether what cannot be made again stands there as some version of this program makes it."""
-    there, found = _objects(connection), version(connection)
+    """Whether the tables that are not REPLACEABLE are those of the file's schema version."""
+    objects, found = _objects(connection), version(connection)
     made = _made_by(steps[:found]) if 0 < found <= len(steps) else {}
     kept = {name for name, (kind, _) in made.items() if kind == "table"} - REPLACEABLE
-    return bool(kept) and all(there.get(name) == made[name] for name in kept)
+    return bool(kept) and all(objects.get(name) == made[name] for name in kept)
 
 
 def strangers(connection: sqlite3.Connection, steps: Steps = MIGRATIONS) -> list[str]:
-    """What the migrations would not have made, and what they would have, as sentences."""
-    there, ours = _objects(connection), _made_by(steps[: version(connection)])
-    missing = [f"the {ours[name][0]} {name} is missing" for name in ours.keys() - there.keys()]
+    """Sentences on objects that are missing, altered or foreign, compared with the migrations."""
+    objects, ours = _objects(connection), _made_by(steps[: version(connection)])
+    missing = [f"the {ours[name][0]} {name} is missing" for name in ours.keys() - objects.keys()]
     found = [
         f"the {kind} {name} is {'altered' if name in ours else 'none of ours'}"
-        for name, (kind, sql) in there.items()
+        for name, (kind, sql) in objects.items()
         if ours.get(name) != (kind, sql)
     ]
     return sorted(missing + found)
@@ -235,7 +235,7 @@ def _made_by(steps: Steps) -> dict[str, tuple[str, str]]:
 
 
 def _objects(connection: sqlite3.Connection) -> dict[str, tuple[str, str]]:
-    """(kind, SQL without its white space) by name; what SQLite makes by itself is left out."""
+    """name → (kind, SQL with single spaces), without objects that SQLite makes by itself"""
     sql = "SELECT name, type, sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY rowid"
     rows = [row for row in connection.execute(sql) if not row[0].startswith("sqlite_")]
     return {name: (kind, " ".join(text.split())) for name, kind, text in rows}

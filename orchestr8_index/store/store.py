@@ -120,14 +120,14 @@ class Store:
         return writing
 
     def _refuse_newer(self, path: Path) -> None:
-        """Before anything is written to it; a file that cannot be read is for the check."""
+        """Raises StoreTooNew before anything is written; ignores a file that cannot be read."""
         if path.exists():
             unread = contextlib.suppress(sqlite3.Error)
             with unread, contextlib.closing(connect(path, read_only=True)) as look:
                 schema.check_version(look, self.layout.migrations)
 
     def open_to_read(self) -> None:
-        """Only read; a server may be writing meanwhile. Raises sqlite3.Error."""
+        """Open the reader alone; a server may be writing meanwhile. Raises sqlite3.Error."""
         self.reader = connect_to_read(self._path)
         with contextlib.ExitStack() as undo:
             undo.callback(self.reader.close)
@@ -136,7 +136,7 @@ class Store:
             undo.pop_all()
 
     def reading(self) -> contextlib.closing[sqlite3.Connection]:
-        """Another connection to read, for another thread; it closes itself."""
+        """A context manager with another read-only connection, for another thread."""
         return contextlib.closing(connect_to_read(self._path))
 
     def prepare(self, work: Work) -> None:
@@ -153,7 +153,7 @@ class Store:
         self._writer.start()
 
     async def stop(self) -> None:
-        """Write what waits, then close. SQLite crashes where another thread closes the reader."""
+        """Run the waiting jobs, then close; SQLite crashes if another thread closes the reader."""
         self._submit()
         await asyncio.to_thread(self._stop_writing)
         self._close_reader()
@@ -197,22 +197,21 @@ class Store:
         return future
 
     def _submit(self) -> None:
-        """What came in one turn of the loop goes together: one by one, each would wake the writer,
-        and 80 reporters would have ten times as many commits."""
+        """Hand over all jobs of one turn of the loop together: one by one, each would wake the
+        writer, and 80 reporters would cause ten times as many commits."""
         with contextlib.suppress(IndexError):
             while self._writer:
                 self._writer.submit(self._waiting.popleft())
 
     def note_queries(self, rows: Sequence[Any]) -> None:
-        """Rows of the query log, for which nobody waits: where they cannot be written, an outcome's
-        error says that the store is ill."""
+        """Queue rows of the query log. Their failure is not reported: the next outcome's is."""
         if self._writer is not None and rows:
             self._writer.submit(Job(lambda on: self.layout.write_log(on, rows), nobody))
             self._look_at_size()
 
     def _resolve(self, finished: Finished) -> None:
         assert self._loop
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+        with contextlib.suppress(RuntimeError):  # the loop is closed, and its futures with it
             self._loop.call_soon_threadsafe(self._hand_over, finished)
 
     def _hand_over(self, finished: Finished) -> None:
@@ -223,7 +222,7 @@ class Store:
         try:
             for job, value, error in rest:
                 job.done(value, error)
-        finally:  # each for itself: a defect of one holds up no other
+        finally:  # an exception of one must not hold up the others
             if left := list(rest):
                 self._loop.call_soon(self._hand_over, left)
 
@@ -233,7 +232,7 @@ class Store:
 
     @property
     def lost(self) -> str:
-        """Why nothing can be kept any more, whoever asks for it; "" while all is well."""
+        """Why no commit would be durable any more; "" while all is well."""
         return str(self._why_lost() or "")
 
     def _why_lost(self) -> StoreUnavailable | None:
@@ -249,7 +248,7 @@ class Store:
 
     @property
     def reasons(self) -> list[str]:
-        """What is wrong with it, for /health."""
+        """What is wrong with the store, for /health."""
         lost = self.lost
         rescued = f" {self.rescued}" if self.rescued else ""
         repaired = self.repaired.sentence() if self.repaired else ""
@@ -258,7 +257,7 @@ class Store:
         return [each for each in (ill, repaired, foreign) if each]
 
     async def check(self) -> bool:
-        """Once a second: whether it has just been lost; what there was is rescued then, once."""
+        """Whether the store was lost since the last call, a second ago; then rescue its data."""
         lost = bool(self.lost)
         if lost == self._was_lost:
             return False
@@ -269,19 +268,19 @@ class Store:
         return lost
 
     def _rescue(self) -> str:
-        """Keep what the connections still have of files that were taken away, in the database where
-        that stands, else in a backup; says where, "" where the whole directory is gone."""
+        """Save what open connections still have of removed files: in the database if that is in
+        place, else in a backup. Returns a sentence on where; "" if the directory is gone."""
         assert self._writer and self._lease
         connection, name = self._writer.connection, self.layout.name
         if not self._data_dir.is_dir():
             return ""
-        log = self._lease.log_alone_is
-        if log == "spoilt":  # what is read through it now may be anything
+        damage = self._lease.wal_damage
+        if damage == "spoilt":  # nothing read through it can be trusted
             if self._writer.is_settled:
                 return f"All that was acknowledged is in {name}."
             since = datetime.fromtimestamp(self._writer.settled_at, UTC).strftime("%H:%M:%S")
             return f"What was acknowledged since {since} UTC is lost with it."
-        if log == "gone":
+        if damage == "gone":
             busy, logged, moved = connection.execute("PRAGMA wal_checkpoint(FULL)").fetchone()
             if not busy and logged == moved:
                 return f"All that was acknowledged is in {name}."
@@ -293,7 +292,7 @@ class Store:
         return round(size_bytes(self._data_dir, self.layout.name) / MB, 3)
 
     def has_room(self, more: int = 0) -> bool:
-        """Whether it stays under the hard limit; above the soft one the query log shrinks."""
+        """Whether `more` bytes fit under the hard limit; above the soft one, prune the log."""
         self._admitted += 1
         self._used += more
         if self._admitted % SIZE_EVERY == 1 or self._used > self._soft:
@@ -307,7 +306,7 @@ class Store:
 
     @property
     def _full(self) -> str:
-        """Why nothing more is let in; "" while there is room."""
+        """Why `admit` refuses; "" while there is room."""
         if self._used > self._hard:
             self._look_at_size()
         limit = f"{self._hard // MB} MB"
@@ -319,8 +318,8 @@ class Store:
             self._prune()
 
     def _prune(self) -> None:
-        """Bite by bite, so that no outcome waits for all of it, down to three quarters of the soft
-        limit, or until there is nothing left to remove."""
+        """Prune in batches, between which outcomes are written, down to PRUNED_TO of the soft limit
+        or until there is nothing left to delete."""
         if self._writer is not None:
             self._pruning = True
             self._writer.submit(Job(self.layout.prune, self._pruned))
@@ -334,7 +333,7 @@ class Store:
 
 
 def _trouble(error: BaseException) -> str:
-    """With what mends the disk, by SQLite's own code."""
+    """The error as a sentence, with a cure by SQLite's error code."""
     if isinstance(error, StoreUnavailable):
         return str(error)
     cure = CURES.get(getattr(error, "sqlite_errorcode", 0) & 0xFF, "")
@@ -344,7 +343,7 @@ def _trouble(error: BaseException) -> str:
 def _finish(
     future: asyncio.Future[Any], value: Any, error: BaseException | None, apply: Any
 ) -> None:
-    """The future has an end whatever `apply` does; a defect of it goes on to the loop's log."""
+    """Resolve the future, whatever `apply` raises; that propagates to the loop's log."""
     if error:
         refusal = StoreUnavailable(f"What came was not stored: {str(error).rstrip('.')}.")
         return _end(future, None, error if isinstance(error, StoreUnavailable) else refusal)

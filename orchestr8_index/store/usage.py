@@ -1,4 +1,4 @@
-"""How much was asked, by whom, and how did it end? Counted by day, without contents."""
+"""Counts calls by day, caller, method and outcome, without their contents."""
 
 from __future__ import annotations
 
@@ -19,32 +19,32 @@ _ADD = """INSERT INTO usage (day, who, what, outcome, times) VALUES (?, ?, ?, ?,
 
 
 def write_usage(connection: Any, rows: Sequence[UsageRow]) -> None:
-    """Add to what was counted; where there are too many names, new ones are one. `connection` is
-    SQLite's or a team's, within a transaction."""
+    """Add to the counts; from MOST_ROWS on every caller is counted as OTHERS. `connection` is
+    SQLite's or a team's, in a transaction."""
     is_full = connection.execute("SELECT count(*) FROM usage").fetchone()[0] >= MOST_ROWS
     if is_full:
         rows = [(day, OTHERS, *rest) for day, _, *rest in rows]  # type: ignore[misc]
-    connection.executemany(_ADD, sorted(rows))  # in one order: two servers never wait in a circle
+    connection.executemany(_ADD, sorted(rows))  # one order of locks: no deadlock between servers
     connection.execute("DELETE FROM usage WHERE day < ?", (first_day(DAYS_KEPT),))
 
 
 def read_usage(connection: Any, days: int) -> list[UsageRow]:
-    """What was counted in the last `days`, today included."""
+    """The counts of the last `days`, today included."""
     sql = "SELECT day, who, what, outcome, times FROM usage WHERE day >= ?"
     rows: list[UsageRow] = connection.execute(sql, (first_day(days),)).fetchall()
     return rows
 
 
 def first_day(days: int) -> str:
-    """Of the last `days`, with today as the last."""
+    """The first of the last `days`, today included."""
     return (datetime.now(UTC) - timedelta(days=days - 1)).date().isoformat()
 
 
 def summed(
     rows: Iterable[UsageRow], saved: Iterable[tuple[str, int, int]]
 ) -> dict[str, list[dict[str, Any]]]:
-    """By day, tool and caller the calls and how many of them failed, and errors and refusals by
-    name; the most first, days in order. `saved` is (day, tokens saved, reports that said so)."""
+    """Calls and failures by day, tool and caller, and errors and refusals by name; the most first,
+    days in order. `saved` has (day, tokens saved, reports that said so)."""
     tables: dict[str, dict[str, Counter[str]]] = {"days": {}, "tools": {}, "callers": {}}
     errors: Counter[str] = Counter()
     for day, who, what, outcome, times in rows:

@@ -1,7 +1,7 @@
-"""Has anybody but the writer written to the database's log? Its frames are summed up as they come.
+"""Detects writes by others to the database's write-ahead log, by a running CRC-32 of its frames.
 
-SQLite trusts what it has written: it looks at its own sums when it opens the log, not while it
-runs. The log has no locks of SQLite's that another descriptor of it could drop.
+SQLite verifies its own checksums when it opens the log, not while it runs. Reading the log through
+another descriptor is safe: it has no locks of SQLite's that closing that could drop.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ FRAMES_AT_ONCE = 16
 
 
 class WriteAheadLog:
-    """What the writer has put there, up to `end`; noted after each of its turns.
+    """The frames that the writer has appended, up to the offset `end`; noted after each turn of it.
 
-    What others write in the very milliseconds of a turn is found by SQLite at its next start.
+    What others write in the milliseconds of a turn is found by SQLite at its next start.
     """
 
     def __init__(self, database: Path) -> None:
@@ -31,7 +31,7 @@ class WriteAheadLog:
 
     @contextlib.contextmanager
     def turn(self) -> Iterator[None]:
-        """The writer writes, and nobody else is blamed for it."""
+        """Wrap the writer's own writes, so that `is_altered` does not report them."""
         self._turns += 1
         try:
             yield
@@ -51,15 +51,15 @@ class WriteAheadLog:
                 return False
             found = self._sum_again()
         except OSError:
-            return False  # whether the file stands in its place is looked at besides
+            return False  # a missing file is found by `Lease.lost`
         if self._turns != before:
             return False
-        if found == self._sum:  # its rights or its names, and not its bytes
+        if found == self._sum:  # only metadata changed
             self._changed_at = changed_at
         return found != self._sum
 
     def _note(self) -> None:
-        """Add what was written since; a log that SQLite has begun anew has other salts."""
+        """Add new frames to the sum; a log that SQLite has restarted has other salts."""
         with open(self._path, "rb", buffering=0) as file:
             head = file.read(HEAD)
             if head[:4] not in MAGIC:
@@ -74,7 +74,7 @@ class WriteAheadLog:
             self._changed_at = os.fstat(file.fileno()).st_ctime_ns
 
     def _add(self, frames: bytes, size: int) -> bool:
-        """Whether all of them belong to this log, and there may be more."""
+        """Add whole frames with the salts of this log; False at the first other one, or the end."""
         for start in range(0, len(frames), size):
             one = frames[start : start + size]
             if len(one) < size or one[8:16] != self._salts:

@@ -1,4 +1,4 @@
-"""One thread writes: what waits together is committed together, then acknowledged.
+"""One writer thread with group commit: waiting jobs share a transaction, then are acknowledged.
 
 An outcome's future is resolved when its transaction is on the disk.
 """
@@ -40,7 +40,7 @@ def nobody(value: Any, error: BaseException | None) -> None:
 @dataclass(slots=True)
 class Writer:
     """`resolve` gets all finished jobs of a commit at once, as (job, value, error). `is_settled`:
-    the database has all that was acknowledged, without its log; `settled_at` is when it last had.
+    the WAL is checkpointed, with all that was acknowledged; `settled_at` is when it last was.
     """
 
     connection: sqlite3.Connection
@@ -63,7 +63,7 @@ class Writer:
             self._refuse_rest()
 
     def stop(self) -> None:
-        """Write what waits, then end."""
+        """Run the waiting jobs, then end the thread."""
         self._jobs.put(None)
         if self._thread:
             self._thread.join()
@@ -85,18 +85,18 @@ class Writer:
                 self._settle()
 
     def _rounds(self, jobs: list[Job]) -> Iterator[list[Job]]:
-        """What is committed together."""
+        """The jobs in groups, each for one commit."""
         return iter([jobs] if jobs else [])
 
     def _refuse_rest(self) -> None:
-        """Whoever waits for a thread that has ended is told."""
+        """Fail the jobs that are left after the thread has ended."""
         while not self._jobs.empty():
             job = self._jobs.get()
             if job is not None:
                 self.resolve([(job, None, StoreUnavailable("The store is closed."))])
 
     def _take(self) -> tuple[list[Job], bool]:
-        """What waits; nothing after a rest in which nothing came and the log is to be settled."""
+        """(the waiting jobs, whether to end); no jobs after REST_SECONDS without any, to settle."""
         jobs = list[Job]()
         try:
             job = self._jobs.get(timeout=None if self.is_settled else REST_SECONDS)
@@ -110,8 +110,8 @@ class Writer:
         return jobs, True
 
     def _commit(self, jobs: list[Job]) -> list[tuple[Job, Any, BaseException | None]]:
-        """One transaction for all; if it fails, one for each: none can spoil the others. Nothing is
-        tried again where the connection broke, as it may have been committed."""
+        """One transaction for all; if it fails, one for each, so that no job fails another. Nothing
+        is retried when the connection broke, as it may have been committed."""
         try:
             with self._turn(jobs):
                 values = [job.work(self.connection) for job in jobs]
@@ -133,10 +133,10 @@ class Writer:
             yield
 
     def _done(self, jobs: Sequence[Job], values: Sequence[Any]) -> None:
-        """Just before the commit."""
+        """Called just before the commit."""
 
     def _settle(self) -> None:
-        """Move what the log holds into the database: what becomes of the log takes none of it."""
+        """Checkpoint the WAL into the database, so that damage to the WAL can no longer lose it."""
         self._settle_at = time.monotonic() + SETTLE_SECONDS
         if self.lease and self.lease.lost():
             return

@@ -1,10 +1,10 @@
-"""The tables in PostgreSQL, the numbered steps that make them, and the statements that differ; and
-whether a database is one that this version can use.
+"""The tables in PostgreSQL, their migrations, the statements that differ from SQLite's, and the
+check that this version can use a database.
 
 An id is a revision and a number within it, as in coordinate.db; but each project counts its own
-revisions, in the row of `project` that every commit locks first. So commits of one project follow
-each other on all servers, their order is that of the revisions, and nobody who reads on from a
-revision passes one that is still to come. Leases end by the database's clock, in Unix ms.
+revisions, in the row of `project` that every commit locks first. So the commits of one project are
+serialised over all servers, in the order of the revisions, and a reader that goes on from a
+revision misses none. Leases end by the database's clock, in Unix ms.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ..errors import StoreTooNew, StoreUnavailable
 
 LEAST_VERSION = 130_000
 LOCK = 0x6F387465616D  # "o8team": one server at a time changes the tables
-LONGEST_WORD = 100  # of what is searched; an index of PostgreSQL's takes no word of 2,700 bytes
+LONGEST_WORD = 100  # that is indexed; PostgreSQL's index takes none of 2,700 bytes
 _TEXT = 'TEXT COLLATE "C" NOT NULL'
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
@@ -125,7 +125,7 @@ PUT_ITEMS = """WITH new AS (SELECT * FROM json_populate_recordset(NULL::item, $1
     INSERT INTO item SELECT * FROM new
     ON CONFLICT (project, key) DO UPDATE SET value = excluded.value, id = excluded.id,
     by = excluded.by, at = excluded.at, ends = excluded.ends, crc = excluded.crc"""
-"""Without a join, whose plan would be kept from when the tables were small."""
+"""Without a join: its cached plan would be that of small tables."""
 
 STATEMENTS: dict[str, str] = {
     sqlite.OLDEST: "SELECT oldest::text FROM project WHERE name = @project",
@@ -144,11 +144,11 @@ STATEMENTS: dict[str, str] = {
             AND message_text.words && $2::text[] AND project = $3 AND event.kind = 4
             ORDER BY event.id DESC LIMIT $4""",
 }
-"""By the statement of SQLite, what PostgreSQL is asked instead; `@project` is the commit's."""
+"""PostgreSQL's statements by those of SQLite; `@project` is the connection's project."""
 
 
 def _words_of(text: str) -> list[str]:
-    """As SQLite's own index takes a text apart: letters and digits, small, without accents."""
+    """The terms of a text as SQLite's full-text index has them: lower case, without accents."""
     plain = unicodedata.normalize("NFD", text.lower())
     bare = "".join(sign for sign in plain if not unicodedata.combining(sign))
     return sorted({word[:LONGEST_WORD] for word in re.findall(r"[^\W_]+", bare)})
@@ -160,7 +160,7 @@ def _texts(values: Sequence[Any]) -> Sequence[Any]:
 
 
 def _asked(values: Sequence[Any]) -> Sequence[Any]:
-    """A question of SQLite's index: `session : NAME AND words : (…)`."""
+    """Takes apart a query of SQLite's full-text index: `session : NAME AND words : (…)`."""
     match, project, most = values
     session, _, words = match.removeprefix("session : ").partition(" AND words : ")
     return session, _words_of(words.replace(" OR ", " ")), project, most
@@ -171,14 +171,14 @@ VALUES: dict[str, Callable[[Sequence[Any]], Sequence[Any]]] = {
     sqlite.DELETE_WORDS: _texts,
     sqlite.FIND_WORDS: _asked,
 }
-"""By the statement, what makes PostgreSQL's values of SQLite's."""
+"""By the statement, the function that converts its values."""
 
 
-# --- is the database one that can be used? ------------------------------------------------------
+# --- checks and migrations ----------------------------------------------------------------------
 
 
 def check_engine(connection: psycopg.Connection[Any]) -> None:
-    """Raises StoreUnavailable for one that is too old, speaks no UTF-8 or may not write."""
+    """Raises StoreUnavailable if it is too old, not in UTF-8, or read-only."""
     if connection.info.server_version < LEAST_VERSION:
         found = connection.info.server_version // 10_000
         raise StoreUnavailable(f"PostgreSQL {found} is too old.", "Use PostgreSQL 13 or newer.")
@@ -196,9 +196,9 @@ def check_engine(connection: psycopg.Connection[Any]) -> None:
 
 
 def version(connection: psycopg.Connection[Any], schema: str) -> int:
-    """How many steps the tables have seen; 0 where there are none."""
+    """How many migrations the tables have had; 0 where there are none."""
     query = "SELECT 1 FROM pg_tables WHERE schemaname = $1 AND tablename = 'layout'"
-    if connection.execute(query, (schema,)).fetchone() is None:  # a name may be cached as missing
+    if connection.execute(query, (schema,)).fetchone() is None:  # psycopg may cache a missing name
         return 0
     row = connection.execute("SELECT max(version) FROM layout").fetchone()
     return int(row[0]) if row and row[0] else 0
@@ -217,7 +217,7 @@ def check_version(connection: psycopg.Connection[Any], schema: str) -> int:
 
 
 def migrate(connection: psycopg.Connection[Any], schema: str) -> int:
-    """Make what is missing, in one transaction, one server at a time; how many steps that took."""
+    """Run the missing migrations in one transaction, one server at a time; returns how many."""
     check_engine(connection)
     if (found := check_version(connection, schema)) == len(MIGRATIONS):
         return 0

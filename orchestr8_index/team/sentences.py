@@ -1,4 +1,4 @@
-"""Why PostgreSQL cannot be used, as a sentence with its cure, and without a password."""
+"""Why PostgreSQL cannot be used: a sentence with its cure, without a password."""
 
 from __future__ import annotations
 
@@ -51,18 +51,18 @@ PASSING = {
     *(_STATES[each] for each in ("53300", "57P01", "57P02", "57P03")),
     *(sentence for sign, sentence in _WORDS if sign in _PASSING_WORDS),
 }
-"""What may be over by itself; the rest is for somebody to mend."""
+"""What may pass by itself; the rest is for somebody to repair."""
 
 
 def explain(error: Any) -> str:
-    """One sentence and its cure for what psycopg raised."""
+    """The sentence and its cure for an error of psycopg."""
     state = getattr(error, "sqlstate", None)
     if state in _STATES:
         return _STATES[state]
-    said = str(error).strip()
+    message = str(error).strip()
     if state is None:
-        return next((sentence for sign, sentence in _WORDS if sign in said), AWAY)
-    first = said.partition("\n")[0]
+        return next((sentence for sign, sentence in _WORDS if sign in message), AWAY)
+    first = message.partition("\n")[0]
     return f"PostgreSQL refuses it: {first[:1].upper()}{first[1:]}."
 
 

@@ -1,7 +1,7 @@
-"""A project's index as bytes in PostgreSQL: one server of the team publishes it, and servers that
-have no trees answer from it.
+"""A project's index as bytes in PostgreSQL: one server of the team publishes it, for servers that
+have no trees of their own.
 
-A server asks for it by a word among its facts; unless one asks, nothing is published.
+Nothing is published unless such a server is there: it says in its facts which project it wants.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from .registry import GONE_MS
 from .schema import CLOCK
 from .start import SCHEMA
 
-WANTS = "wants_index_of"  # the fact of a server that serves what others publish
-DUTY = 0x6F38_0000_0000  # and the sum of a project's name: the lock of the one that publishes it
+WANTS = "wants_index_of"  # the fact of a server without trees
+DUTY = 0x6F38_0000_0000  # to which the CRC-32 of the project's name is added
 SECONDS = 30.0  # for a file of a snapshot
 _WANTED = f"""SELECT 1 FROM server WHERE facts::json ->> ?::text = ?
     AND seen > {CLOCK} - {GONE_MS} LIMIT 1"""
@@ -30,8 +30,8 @@ _GET_FILES = "SELECT name, body FROM snapshot_file WHERE project = $1"
 
 
 class Published(NamedTuple):
-    """`stamp` tells it from another one; `at` in Unix ms by the database's clock; `files` by their
-    names, empty where they were not asked for."""
+    """`stamp` identifies the index; `at` is Unix ms by the database's clock; `files` are by name,
+    none where they were not requested."""
 
     stamp: str
     server: str
@@ -40,24 +40,24 @@ class Published(NamedTuple):
 
 
 def duty_of(project: str) -> int:
-    """The number of the advisory lock of the one server that publishes the project."""
+    """The number of the advisory lock that the publishing server of a project holds."""
     return DUTY + zlib.crc32(project.encode())
 
 
 def is_wanted(connection: Any, project: str) -> bool:
-    """Whether a server is there that has no trees, and serves that project."""
+    """Whether a server without trees that serves the project is there."""
     return connection.execute(_WANTED, (WANTS, project)).fetchone() is not None
 
 
 def stamp_of(connection: Any, project: str) -> str:
-    """Of what was published last; "" for nothing."""
+    """The stamp of the published index; "" if there is none."""
     row = connection.execute(_STAMP, (project,)).fetchone()
     return str(row[0]) if row else ""
 
 
 def publish(url: str, project: str, server: str, stamp: str, files: Mapping[str, bytes]) -> None:
-    """In the place of what was published of the project, whole or not at all; on a connection of
-    its own. Raises StoreUnavailable."""
+    """Replace the published index in one transaction, on a connection of its own. Raises
+    StoreUnavailable."""
     with connected(url, SCHEMA, "publishes", SECONDS) as writing:
         with writing.transaction():
             writing.execute(_CLEAR.encode(), (project,))
@@ -68,8 +68,8 @@ def publish(url: str, project: str, server: str, stamp: str, files: Mapping[str,
 
 
 def fetch(url: str, project: str, unless: str = "") -> Published | None:
-    """What was published, or None; without the files if its stamp is `unless`. Opens a connection
-    of its own. Raises StoreUnavailable."""
+    """The published index, if any; without files if its stamp is `unless`. Opens a connection of
+    its own. Raises StoreUnavailable."""
     with connected(url, SCHEMA, "fetches", SECONDS) as reading, reading.transaction():
         reading.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         found = reading.execute(_GET.encode(), (project,)).fetchone()

@@ -1,6 +1,6 @@
-"""Before a server of a team begins: is what its settings name there, and can it be used?
+"""Before a server of a team starts: checks that what its settings name is installed and usable.
 
-Loads psycopg only when it is asked; nothing else of this room is needed for that.
+psycopg and the modules that need it are imported only then.
 """
 
 from __future__ import annotations
@@ -18,8 +18,7 @@ log = logging.getLogger("orchestr8.shared")
 
 
 class DatabaseState(NamedTuple):
-    """`steps` are how many its tables lack, all where it `is_new`; `durable`: a commit is on the
-    disk."""
+    """`steps` is how many migrations its tables lack; `durable`: commits are synced to the disk."""
 
     version: str
     database: str
@@ -30,7 +29,7 @@ class DatabaseState(NamedTuple):
 
 
 def require(setting: str, package: str) -> None:
-    """Raises BadSetting with the line that installs it."""
+    """Raises BadSetting, with the command that installs it, if the package is missing."""
     try:
         importlib.import_module(package)
     except ImportError:
@@ -59,7 +58,7 @@ def check(url: str, schema: str) -> DatabaseState:
 
 
 def make_tables(url: str, schema: str) -> int:
-    """How many steps were taken. Raises as `check` does."""
+    """Run the missing migrations; returns how many. Raises as `check` does."""
     require_psycopg()
     from .connection import connected
     from .schema import migrate
@@ -69,7 +68,7 @@ def make_tables(url: str, schema: str) -> int:
 
 
 def check_start(settings: Settings) -> None:
-    """What cannot mend itself ends the start; a database that is away may come back."""
+    """Raises BadSetting; not for a database that is away, as it may come back."""
     if settings.redis:
         require("REDIS_URL", "redis")
     if settings.nats_url:

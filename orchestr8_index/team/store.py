@@ -35,8 +35,8 @@ Notify = Callable[[TeamConnection, str, Sequence[Any]], None]
 
 
 class DatabaseClock(Clock):
-    """The database's clock in Unix ms, read with each commit and each second; in between, time goes
-    on by the monotonic clock. The wall clock of this machine is never used."""
+    """The database's clock in Unix ms, read with each commit and heartbeat; in between, time passes
+    by the monotonic clock. The wall clock of this machine is never used."""
 
     def __init__(self) -> None:
         super().__init__(wall=lambda: self.now() / 1000)
@@ -55,11 +55,11 @@ class Reserved:
 
     @property
     def last(self) -> int:
-        """The newest that was given out."""
+        """The last revision that was given out."""
         return self._next
 
     def take(self, connection: TeamConnection, project: str, count: int) -> None:
-        """Lock the project's row until the commit; `count` revisions are this commit's."""
+        """Lock the project's row until the commit, and take `count` revisions."""
         self._connection, self._project = connection, project
         connection.project = project
         rev, now, due = connection.execute(TAKE, (project, count)).fetchone()
@@ -76,7 +76,7 @@ class Reserved:
 
 
 class TeamJournal(Journal):
-    """What the writer's thread owns of one server among several."""
+    """The writer's clock and revisions, on one of several servers."""
 
     revisions: Reserved  # type: ignore[assignment]
 
@@ -84,7 +84,7 @@ class TeamJournal(Journal):
         super().__init__(clock, Reserved(clock))  # type: ignore[arg-type]
 
     def take(self, connection: TeamConnection, project: str, count: int) -> None:
-        """Begin a commit of a project: its revisions, the time, and what has ended meanwhile."""
+        """Begin a commit: take its revisions, and read the time and when the next lease ends."""
         self.revisions.take(connection, project, count)
         self.due = self.revisions.due
 
@@ -96,7 +96,7 @@ class TeamJournal(Journal):
 
 
 class TeamWriter(Writer):
-    """`begin` opens a project's commit, `notify` ends it with what was done, before it is final."""
+    """`begin` is called first in a transaction, `notify` last, with the results of its jobs."""
 
     def __init__(self, connection: Any, resolve: Any, begin: Begin, notify: Notify) -> None:
         super().__init__(connection, resolve)
@@ -138,7 +138,7 @@ class TeamStore(Store):
         return ReadingConnection(*self._address, READ_SECONDS, f"{self._server} reads")
 
     async def read(self, work: Callable[..., T], *asked: Any) -> T:
-        """`work(connection, *asked)` in a thread of its own. Raises StoreUnavailable."""
+        """`work(connection, *asked)` in one of the reading threads. Raises StoreUnavailable."""
         if self._writer is None:
             raise StoreUnavailable("The store is closed.")
         return await asyncio.wrap_future(self._reading.submit(self._read, work, asked))
@@ -150,13 +150,13 @@ class TeamStore(Store):
         return work(self._own.reader, *asked)
 
     def open(self) -> None:
-        """Nothing is asked yet: the first statement connects."""
+        """Without connecting: the first statement does."""
         writing: Any = TeamConnection(*self._address, WRITE_SECONDS, f"{self._server} writes")
         writing.greet = self.greet
         self._writer = TeamWriter(writing, self._resolve, self._begin, self._notify)
 
     def submit(self, work: Work, apply: Any, project: str, ended: Callable[[], None]) -> None:
-        """As `write`, from another thread; nobody waits for it."""
+        """As `write`, from another thread and without waiting for the result."""
 
         def done(value: Any, error: BaseException | None) -> None:
             ended()
@@ -167,7 +167,7 @@ class TeamStore(Store):
             self._writer.submit(Job(work, done, project))
 
     def prepare(self, work: Work) -> None:
-        """Nothing: other servers are at work."""
+        """Nothing: other servers use the database."""
 
     def _close_reader(self) -> None:
         super()._close_reader()
@@ -176,7 +176,7 @@ class TeamStore(Store):
             reader.close()
 
     def _checkpoint(self, connection: Any) -> None:
-        """The database's own care."""
+        """Nothing: the database does that."""
 
     def has_room(self, more: int = 0) -> bool:
         return True
@@ -194,6 +194,6 @@ class TeamStore(Store):
         return [why for why in [self.circuit.trouble or self.trouble] if why]
 
     async def check(self) -> bool:
-        """Once a second: whether it has just gone away."""
+        """Once a second: whether the database has just gone away."""
         was, self._was_lost = self._was_lost, not self.circuit.connected
         return self._was_lost and not was

@@ -1,7 +1,7 @@
-"""Each event of the log as a message of JetStream, once: `o8.PROJECT.KIND.KEY`.
+"""Each event of the log as a message of JetStream, once, with the subject `o8.PROJECT.KIND.KEY`.
 
-The message's id is `PROJECT:rev:n`, so NATS drops what it has already; and what the stream has last
-of a project says where to go on, however long the server was away.
+The message's id is `PROJECT:rev:n`, by which NATS drops duplicates; the last message of a project
+in the stream says where to resume, however long the server was away.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _FORBIDDEN = re.compile(r"[\x00-\x20\x7f.*>%]")
 
 
 class NatsOutlet:
-    """Makes the stream where there is none; one that is there stays as its owner made it."""
+    """Creates the stream if there is none; an existing one keeps its settings."""
 
     errors: tuple[type[Exception], ...] = (Error, OSError, TimeoutError)
 
@@ -75,7 +75,7 @@ class NatsOutlet:
             max_reconnect_attempts=1,  # 0 is for ever
             reconnect_time_wait=0,
             connect_timeout=CONNECT_SECONDS,
-            error_cb=_say_nothing,
+            error_cb=_ignore,
         )
         self._stream = self._client.jetstream(timeout=CONNECT_SECONDS)
         try:
@@ -106,14 +106,14 @@ class NatsOutlet:
                 await asyncio.gather(*sent)
 
     def _body(self, project: str, row: JsonObject) -> bytes:
-        """Without its value, where the server takes no message of that size."""
+        """The value is left out where the message is larger than the server accepts."""
         body = msgspec.json.encode({"project": project, **row})
         if len(body) > self._client.max_payload - HEAD_BYTES:
             return msgspec.json.encode({"project": project, **row, "value": None, "cut": True})
         return body
 
     async def tend(self, projects: Sequence[str]) -> None:
-        """There is nothing to do."""
+        """Nothing to do."""
 
     async def close(self) -> None:
         client, self._client = self._client, None
@@ -122,10 +122,10 @@ class NatsOutlet:
                 await client.close()
 
 
-async def _say_nothing(error: Exception) -> None:
-    """Whoever asked gets the error."""
+async def _ignore(error: Exception) -> None:
+    """The error is raised to the caller as well."""
 
 
 def encoded(name: str) -> str:
-    """One token of a subject: percent-encoded where NATS forbids a sign."""
+    """A token of a subject: characters that NATS forbids are percent-encoded."""
     return _FORBIDDEN.sub(lambda found: f"%{ord(found[0]):02X}", name)

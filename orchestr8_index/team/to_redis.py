@@ -1,7 +1,6 @@
-"""What programs that read Redis expect of tasks, conversations and locks; and how it is reached.
+"""Writes tasks, conversations and locks to Redis, in the keys that programs which read it expect.
 
-Keys and channels of any project but the default begin with `PROJECT:`. All of it is written, and
-read by others alone.
+Keys and channels of any project but the default begin with `PROJECT:`. Nothing is read back.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ STATE_SECONDS, CONVERSATION_SECONDS = 3600, 86_400
 STEPS = 1000
 FULL = 0.8  # of its memory
 _TASK = re.compile(r"tasks?/([^/]+)(?:/(.+))?|task:([^:]+)(?::(.+))?")
-_PASSING = ("WRONGTYPE", "ERR The ID specified in XADD")  # forged, or written before
+_IGNORED = ("WRONGTYPE", "ERR The ID specified in XADD")  # another's key, or written before
 
 
 def open_redis(url: str) -> Any:
@@ -97,8 +96,8 @@ class RedisOutlet:
         if (policy := memory.get("maxmemory_policy", "")) != self._policy:
             self._policy = policy
             if policy.startswith("allkeys"):
-                said = "Redis may evict any key (%s): nothing is decided there, and it costs time"
-                log.info(said, policy)
+                note = "Redis may evict any key (%s): nothing is decided there, and it costs time"
+                log.info(note, policy)
         for each in self.on_look:
             await each()
         if self._run == server["run_id"]:
@@ -109,7 +108,7 @@ class RedisOutlet:
         return True
 
     async def position(self, reader: Caller, kept: int | None) -> int:
-        """What lives at most a day is written anew where it may be lost; told is what is new."""
+        """Where Redis lost its data, what lives up to a day is written anew, but not published."""
         project = reader.project
         newest = end_of(await self._shared.read(last_revision, project))
         self._begins[project] = newest if kept is None else kept
@@ -136,14 +135,14 @@ class RedisOutlet:
             if is_new and (task := _task(row["key"])[0]):
                 news.append((f"{prefix}task:{task}:updates", msgspec.json.encode(row)))
         self._hashes(pipe, states)
-        for channel, body in news:  # who hears of it reads what it is about
+        for channel, body in news:  # after the data, which subscribers will read
             pipe.publish(channel, body)
         if locks_changed:
             await self._locks(pipe, project)
         await self._send(pipe)
 
     async def tend(self, projects: Sequence[str]) -> None:
-        """A lock that was renewed tells nobody: its life is looked at each second."""
+        """A renewal of a lock is no event, so leases are read each second."""
         pipe = self._client.pipeline(transaction=False)
         for project in projects:
             await self._locks(pipe, project)
@@ -163,7 +162,7 @@ class RedisOutlet:
     def _value(
         self, pipe: Any, prefix: str, number: int, at: int, row: JsonObject
     ) -> dict[str, tuple[dict[str, str], int]]:
-        """A value was put or deleted; the state of a task that it is, with the seconds it lives."""
+        """For a put or deleted value that is a task's state: the fields and seconds to live."""
         is_gone, (task, what) = row["kind"] == "delete", _task(row["key"])
         if not task:
             return {}
@@ -177,7 +176,7 @@ class RedisOutlet:
         return {}
 
     def _hashes(self, pipe: Any, states: dict[str, tuple[dict[str, str], int]]) -> None:
-        """Each in the place of what is there."""
+        """Replace the hashes."""
         if states:
             pipe.delete(*states)
         for key, (fields, left) in states.items():
@@ -186,7 +185,7 @@ class RedisOutlet:
                 pipe.expire(key, left)
 
     def _conversation(self, pipe: Any, prefix: str, at: int, row: JsonObject) -> None:
-        """What a session is and the last of its messages that all may read."""
+        """The state of a session, and the last of its messages that all may read."""
         ident = row["key"].removeprefix("s/")
         if not ident:
             return
@@ -199,7 +198,7 @@ class RedisOutlet:
         pipe.expire(f"{prefix}conversation:{ident}", left)
 
     async def _lock_value(self, pipe: Any, project: str, key: str) -> None:
-        """A lock of those who set and read `lock:…` as values; one that is held says more."""
+        """A value `lock:…`, unless a lock that is held has the same key."""
         name, now = f"{self._prefix(project)}{key}", self._shared.clock.now()
         if name in {self._lock_name(project, resource) for resource in self._held.get(project, ())}:
             return
@@ -210,7 +209,7 @@ class RedisOutlet:
             pipe.set(name, found[0], px=found[1] - now if found[1] is not None else None)
 
     async def _locks(self, pipe: Any, project: str) -> None:
-        """What is held now, by resource, as long as its lease."""
+        """The locks that are held, each until its lease ends."""
         rows = await self._shared.read(read_holds, sql.HOLDS, project)
         held = {hold.resource: hold for hold in rows if hold.state == sql.HELD}
         before, now = self._held.get(project, {}), self._shared.clock.now()
@@ -229,11 +228,11 @@ class RedisOutlet:
         return f"{self._prefix(project)}lock:{resource}"
 
     async def _send(self, pipe: Any) -> None:
-        """Raises what Redis refuses, but for what somebody else made of a key."""
+        """Raises what Redis refuses, unless another program has changed the type of a key."""
         try:
             answers = await pipe.execute(raise_on_error=False) if len(pipe) else []
             for answer in answers:
-                if isinstance(answer, ResponseError) and not str(answer).startswith(_PASSING):
+                if isinstance(answer, ResponseError) and not str(answer).startswith(_IGNORED):
                     raise answer
         except self.errors:
             self._held.clear()
@@ -241,7 +240,7 @@ class RedisOutlet:
 
 
 def _task(key: str) -> tuple[str, str]:
-    """The task of a key, and what of it; "" where it is no task's."""
+    """The task in a key and the rest of the key; "" where it is no task's."""
     found = _TASK.fullmatch(key)
     if found is None:
         return "", ""
@@ -249,9 +248,9 @@ def _task(key: str) -> tuple[str, str]:
 
 
 def fields_of(value: msgspec.Raw | dict[str, Any]) -> dict[str, str]:
-    """The members of an object, each a text: as it is, else as JSON; another value is `value`."""
-    told = msgspec.json.decode(value) if isinstance(value, msgspec.Raw) else value
-    members = told if isinstance(told, dict) and told else {"value": told}
+    """The members of an object as texts, those that are none as JSON; other values as `value`."""
+    given = msgspec.json.decode(value) if isinstance(value, msgspec.Raw) else value
+    members = given if isinstance(given, dict) and given else {"value": given}
     return {
         name: each if isinstance(each, str) else msgspec.json.encode(each).decode()
         for name, each in members.items()

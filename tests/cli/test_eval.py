@@ -81,6 +81,20 @@ def test_questions_in_another_encoding_are_a_sentence(run: Run, tmp_path: Path) 
     assert (said.status, "Save it as UTF-8" in said.err) == (1, True)
 
 
+def test_a_file_of_no_questions_is_no_score(run: Run, tmp_path: Path) -> None:
+    """It was one of 0, as if all had been answered wrong."""
+    (tmp_path / "none.jsonl").write_text("\n")
+    said = run("eval", str(tmp_path / "none.jsonl"), "--root", ROOT)
+    assert said.status == 1 and "none.jsonl has no line. `orchestr8-index eval" in said.err
+
+
+def test_where_nothing_can_be_suggested_the_form_of_a_question_is(run: Run) -> None:
+    Path("tree/agents").mkdir(parents=True)
+    Path("tree/agents/a.md").write_text("---\nname: a\ndescription: b\n---\n")
+    said = run("eval", "--suggest", "--root", "tree")
+    assert said.out == "" and 'Write it as {"query": ' in said.err and "own words" not in said.err
+
+
 def test_suggestions_are_questions(run: Run, tmp_path: Path) -> None:
     body = '---\nname: doctor\ndescription: Pods.\n---\n- "My pods restart at night"\n'
     (tmp_path / "tree" / "agents").mkdir(parents=True)

@@ -79,6 +79,6 @@ def test_refusals_are_counted_and_told_in_one_line(
     with caplog.at_level(logging.INFO, "orchestr8.http"):
         for _ in range(3):
             assert statuses(Line(port).send(LAST).read()) == [503]
-        wait_for(lambda: "can be answered" in caplog.text)
+        wait_for(lambda: "are running" in caplog.text)
     refused = sum(json.loads(line).get("refused", 0) for line in caplog.text.splitlines())
     assert 3 <= refused <= state.metrics.errors[Overloaded.code]

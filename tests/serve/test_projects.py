@@ -156,7 +156,7 @@ def test_a_key_names_the_projects_that_there_are(home: Path) -> None:
 
     async def work(asking: Asking, state: State) -> None:
         assert (await post(asking, project=str(home / "blue")))["error"]["code"] == -32034
-        state.projects.at(str(home / "blue"))
+        state.projects.of_folder(str(home / "blue"))
         assert await names(asking, project="blue") == {BLUE, OWN}
         assert await names(asking, tree=str(home / "plain")) == {RED, OWN}
 
@@ -176,7 +176,7 @@ def test_what_is_below_a_projects_address_has_the_same_guard(home: Path) -> None
 
 def test_projects_without_entries_of_their_own_share_one_index(home: Path) -> None:
     async def work(asking: Asking, state: State) -> None:
-        bare, plain = (state.projects.at(str(home / name)) for name in ("bare", "plain"))
+        bare, plain = (state.projects.of_folder(str(home / name)) for name in ("bare", "plain"))
         assert await names(asking, project="bare") == await names(asking, project="plain") == {OWN}
         assert bare.refresh is plain.refresh and bare.index is not plain.index
         assert bare.settings.project_key != plain.settings.project_key
@@ -190,7 +190,7 @@ def test_the_shared_part_answers_while_the_rest_is_built(
     async def work(asking: Asking, state: State) -> None:
         await names(asking, tree=str(home))
         monkeypatch.setattr(rooms, "PATIENCE", 0.05)
-        blue = state.projects.at(str(home / "blue"))
+        blue = state.projects.of_folder(str(home / "blue"))
         wait = asyncio.Event()
         monkeypatch.setattr(blue.refresh, "prepare", lambda index: wait.wait())
         told = (await post(asking, project="blue"))["result"]
@@ -210,13 +210,13 @@ def test_an_index_that_comes_after_the_first_answer_is_in_the_list(
     async def work(asking: Asking, state: State) -> None:
         await names(asking, tree=str(home))
         monkeypatch.setattr(rooms, "PATIENCE", 0.05)
-        blue, wait = state.projects.at(str(home / "blue")), asyncio.Event()
+        blue, wait = state.projects.of_folder(str(home / "blue")), asyncio.Event()
         monkeypatch.setattr(blue.refresh, "prepare", lambda index: wait.wait())
         await names(asking, project="blue")
         wait.set()
         while blue.refresh.index is None:
             await asyncio.sleep(0.005)
-        await state.projects.tend()
+        await state.projects.sleep_idle()
         listed = msgspec.json.decode((home / "data" / "projects.json").read_bytes())
         (row,) = [row for row in listed if row["name"] == "blue"]
         assert row["entries"]["agents"] == 2
@@ -239,7 +239,7 @@ def test_a_lock_waits_for_no_index(home: Path, monkeypatch: pytest.MonkeyPatch) 
 
     async def work(asking: Asking, state: State) -> None:
         monkeypatch.setattr(rooms, "PATIENCE", 60.0)
-        blue, wait = state.projects.at(str(home / "blue")), asyncio.Event()
+        blue, wait = state.projects.of_folder(str(home / "blue")), asyncio.Event()
         monkeypatch.setattr(blue.refresh, "prepare", lambda index: wait.wait())
         question = asyncio.create_task(names(asking, project="blue"))
         call = {"jsonrpc": "2.0", "id": 1, "method": "lockResources"}
@@ -257,9 +257,9 @@ def test_a_lock_waits_for_no_index(home: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_who_was_not_asked_for_an_hour_sleeps_and_wakes(home: Path) -> None:
     async def work(asking: Asking, state: State) -> None:
         await names(asking, project=str(home / "blue"))
-        blue = state.projects.at(str(home / "blue"))
+        blue = state.projects.of_folder(str(home / "blue"))
         blue.asked -= rooms.ASLEEP_AFTER + 1
-        await state.projects.tend()
+        await state.projects.sleep_idle()
         assert blue.refresh.index is None and state.projects.awake() == [state]
         assert await names(asking, project="blue") == {BLUE, OWN}
 
@@ -272,7 +272,8 @@ def test_the_list_outlives_the_server(home: Path) -> None:
 
     async def again(asking: Asking, state: State) -> None:
         assert await names(asking, project="blue") == {BLUE, OWN}
-        assert state.projects.known[state.projects.at(str(home / "blue")).settings.project_key]
+        blue = state.projects.of_folder(str(home / "blue"))
+        assert blue.settings.project_key in state.projects.known
 
     serve(settings_in(home, "red"), meet)
     serve(settings_in(home, "red"), again)
@@ -335,9 +336,9 @@ def test_what_was_learnt_outlives_sleep_and_server(home: Path) -> None:
     async def learn(asking: Asking, state: State) -> None:
         for task in ("t1", "t2"):
             await report(asking, task, BLUE, project=str(home / "blue"))
-        blue = state.projects.at(str(home / "blue"))
+        blue = state.projects.of_folder(str(home / "blue"))
         blue.asked -= rooms.ASLEEP_AFTER + 1
-        await state.projects.tend()
+        await state.projects.sleep_idle()
         assert blue.store and blue.store.ready is None
         assert len(await learnt(asking, project="blue")) == 1
 

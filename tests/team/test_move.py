@@ -111,6 +111,7 @@ def test_a_move_to_postgres_and_back_is_the_same(quick_postgres: Postgres, tmp_p
             ann = Agent(server, "ann", project=THERE)
             assert (await ann.renew(before["token"], ttl_s=3000))["renewed"]
             assert (await ann.write({"later": 1}))["rev"] > last
+            await until(lambda: server.registry.size > 0)  # after its first heartbeat
             with pytest.raises(OperationError, match="still serves"):
                 await asyncio.to_thread(move.from_team, *place)
             return found

@@ -151,7 +151,7 @@ class House:
         own = serving(self.settings, keys.add("other", "admin"))
         self.asking, self.state = await self.stack.enter_async_context(own)
         self.red = keys.add("red", "admin", projects=red)
-        self.state.projects.at(str(self.home / "red"))
+        self.state.projects.of_folder(str(self.home / "red"))
         await self.state.projects.save()
         await self._fill()
 

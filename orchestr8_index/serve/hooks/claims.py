@@ -1,7 +1,7 @@
-"""What the tools of an agent do to the files of others: claims, the gate for git, and mail.
+"""Claims, the gate for git, and messages, by the events of a host's tools.
 
-Before an edit the file is claimed; before a command of git others' work is looked for; after a tool
-the agent hears what waits for it. Where nothing is wrong nothing is said.
+Before an edit the file is claimed; a git command that would touch the edits of others is denied;
+after a tool the agent gets notices and messages. Without any the answer is empty.
 """
 
 from __future__ import annotations
@@ -38,20 +38,20 @@ Event = Prompted | ToolStarting | ToolEnded | AgentStopped | Stopped | Ended
 
 
 class ClaimHooks:
-    """One for the server. `policy` is the setting, which `chosen` by a command overrides."""
+    """One for the server. `chosen`, a policy set by a command, overrides the setting `policy`."""
 
     def __init__(self, policy: str = "warn", chosen: ClaimsPolicy | None = None) -> None:
         self.setting, self.chosen = policy, chosen
         self._notified = claims.Notified()
         self._purposes = Purposes()
-        # by an agent's ident: notes for its next context, the file that it is about to write, and
-        # when its claims were looked at, by lease time
+        # by an agent's ident: notices for its next context, the file that it is about to write, and
+        # when its claims were checked, by lease time
         self._notes: Newest[str, list[str]] = Newest(MOST_KEPT)
         self._editing: Newest[str, str] = Newest(MOST_KEPT)
-        self._looked: Newest[str, int] = Newest(MOST_KEPT)
-        # by use of a tool, with the agent's ident: others' files before it; and who uses ours
-        self._watched: Newest[tuple[str, str], dict[str, int]] = Newest(MOST_KEPT)
-        self._using: Newest[str, tuple[str, Caller]] = Newest(MOST_KEPT)
+        self._checked: Newest[str, int] = Newest(MOST_KEPT)
+        # by tool use: modification times of others' files before it, and the agent that uses it
+        self._stamps_before: Newest[tuple[str, str], dict[str, int]] = Newest(MOST_KEPT)
+        self._tool_users: Newest[str, tuple[str, Caller]] = Newest(MOST_KEPT)
 
     @property
     def policy(self) -> str:
@@ -59,18 +59,18 @@ class ClaimHooks:
 
     @property
     def trouble(self) -> str:
-        """Why what was chosen does not hold, for /health."""
+        """Why the chosen policy is not in effect, for /health."""
         return self.chosen.trouble if self.policy and self.chosen else ""
 
     def prompted(self, event: Prompted) -> None:
-        """What the session works for from now on."""
+        """Note the prompt as the session's purpose."""
         if self.policy != "off" and event.session_id:
             self._purposes.prompted(caller_of(event, "").session, event)
 
     async def before(self, shared: Coordination, who: Caller, event: ToolStarting) -> str:
         """Why the tool may not be used; "" where it may."""
         if (event.tool_name or "").startswith(MCP) and event.tool_use_id:
-            self._using[event.tool_use_id] = _owner(caller.get()), who
+            self._tool_users[event.tool_use_id] = _owner(caller.get()), who
         self._purposes.started(who.session, event)
         await self._renew(shared, who)
         if event.tool_name in EDITS:
@@ -78,28 +78,28 @@ class ClaimHooks:
         command = event.tool_input.command or ""
         if event.tool_name != "Bash" or not who.tree:
             return ""
-        if "git" in command and (why := await self._gate(shared, who, command, event.cwd or "")):
+        if "git" in command and (why := await self._deny(shared, who, command, event.cwd or "")):
             return why
         if event.tool_use_id:
-            await self._watch(shared, who, event.tool_use_id)
+            await self._note_stamps(shared, who, event.tool_use_id)
         return ""
 
     async def _renew(self, shared: Coordination, who: Caller) -> None:
-        """The agent's claims, where that was done a minute ago or longer; looked at as often."""
+        """Renew the agent's claims; checked, and written, at most once a minute."""
         now = shared.clock.now()
-        if now < self._looked.get(who.ident, 0) + claims.RENEW_MS:
+        if now < self._checked.get(who.ident, 0) + claims.RENEW_MS:
             return
-        self._looked[who.ident] = now
+        self._checked[who.ident] = now
         if await shared.read(claims.needs_renewal, who, now):
             await shared.change(who, claims.renew)
 
     def agent_of(self, tool_use: str, asks: Principal) -> Caller | None:
-        """The agent that a hook of the same key named for this use of a tool."""
-        owner, who = self._using.get(tool_use, ("", None))
+        """The agent that makes this call of a tool, by a hook with the same API key."""
+        owner, who = self._tool_users.get(tool_use, ("", None))
         return who if owner == _owner(asks) else None
 
     async def after(self, shared: Coordination, who: Caller, event: ToolEnded) -> str:
-        """What the agent should know now."""
+        """Notices and messages for the agent."""
         self._purposes.ended(who.session, event)
         if event.tool_name in EDITS:
             self._editing.pop(who.ident, None)
@@ -109,7 +109,7 @@ class ClaimHooks:
         notes = self._notes.pop(who.ident, [])
         if event.tool_name == "Bash":
             await self._after_git(shared, who, event)
-            notes += await self._written(shared, who, event.tool_use_id or "")
+            notes += await self._changed_files(shared, who, event.tool_use_id or "")
         return "\n".join([*notes, *await mail(shared, who)])
 
     async def _note_edit(self, shared: Coordination, who: Caller, path: str) -> None:
@@ -119,20 +119,19 @@ class ClaimHooks:
                 await shared.change(who, note_edit, resource, True)
 
     async def leave(self, shared: Coordination, who: Caller, whole: bool) -> None:
-        """The agent has ended; `whole`: its session, with all its agents."""
+        """The agent has ended or, if `whole`, its session with all its agents."""
         self._notes.pop(who.ident, None)
         self._editing.pop(who.ident, None)
         await shared.change(who, claims.leave, whole)
 
     async def _claim(self, shared: Coordination, who: Caller, event: ToolStarting) -> str:
-
         if not (path := event.tool_input.path):
             return ""
         self._editing[who.ident] = path = resolve(path, who.tree)
         if await shared.read(claims.is_claimed, who, path, shared.clock.now()):
             return ""
         purpose = self._purposes.of(who.ident, who.role)
-        stashed = await self._settled(shared, who, path)
+        stashed = await self._release_clean(shared, who, path)
         verdict = await shared.change(
             who, claims.claim, path, purpose, self.policy, self._notified, stashed
         )
@@ -140,9 +139,9 @@ class ClaimHooks:
             self._notes.setdefault(who.ident, []).append(in_prose(verdict.context))
         return in_prose(verdict.reason)
 
-    async def _settled(self, shared: Coordination, who: Caller, path: str) -> set[str]:
-        """What others wrote there and git has is theirs no more. Returns the sessions whose work on
-        it may lie in the stash."""
+    async def _release_clean(self, shared: Coordination, who: Caller, path: str) -> set[str]:
+        """Forget the edits of others in a file that git shows clean. Returns the sessions whose
+        edits of it may lie in the stash."""
         if not await shared.read(edits_of_others, who, path):
             return set()
         tree = tree_of(os.path.dirname(path))
@@ -154,21 +153,21 @@ class ClaimHooks:
             await shared.change(who, claims.leave_clean, path, stashed)
         return stashed
 
-    async def _gate(self, shared: Coordination, who: Caller, line: str, cwd: str) -> str:
+    async def _deny(self, shared: Coordination, who: Caller, line: str, cwd: str) -> str:
         calls = list(git.harmful_calls(line, cwd))
         for call in calls:
-            if why := git.judge(call, await self._others(shared, who, call)):
+            if why := git.judge(call, await self._edits(shared, who, call)):
                 return in_prose(why)
         pushes = [call for call in calls if call.verb == "stash" and not call.entry]
         for tree in {tree_of(call.folder) for call in pushes}:
             await shared.change(who, stash.begin, who.session, tree)
         return ""
 
-    async def _others(self, shared: Coordination, who: Caller, call: git.GitCall) -> git.TreeEdits:
-        """Whose work lies in the tree of a call."""
+    async def _edits(self, shared: Coordination, who: Caller, call: git.GitCall) -> git.TreeEdits:
+        """The edits that the call may affect."""
         tree = tree_of(call.folder)
         if call.entry:
-            await self._settle(shared, who)
+            await self._settle_stash(shared, who)
             owned = await shared.read(stash.owners, who.project, tree)
             if not stash.is_foreign(who.session, owned, call.entry):
                 return git.TreeEdits(tree, {})
@@ -194,14 +193,14 @@ class ClaimHooks:
     async def _forget_clean(
         self, shared: Coordination, who: Caller, tree: str, clean: list[str], committed: str = ""
     ) -> None:
-        """What is worked on in files that git has is done."""
+        """Forget the edits of files that git shows clean."""
         if clean:
             stashed = await shared.read(stash.sessions, who.project, tree)
             await shared.change(who, claims.forget_clean, clean, committed, stashed)
 
     async def _after_git(self, shared: Coordination, who: Caller, event: ToolEnded) -> None:
-        """What the session wrote is done once git has it."""
-        await self._settle(shared, who)
+        """Forget the session's edits that the command committed or undid."""
+        await self._settle_stash(shared, who)
         reached: dict[str, list[str]] = {}
         for call in git.harmful_calls(event.tool_input.command or "", event.cwd or ""):
             tree = tree_of(call.folder)
@@ -216,19 +215,19 @@ class ClaimHooks:
             committed = "" if who.session in owned else who.who
             await self._forget_clean(shared, who, tree, clean, committed)
 
-    async def _settle(self, shared: Coordination, who: Caller) -> None:
-        """What the session has stashed is its own, though its last call was lost."""
+    async def _settle_stash(self, shared: Coordination, who: Caller) -> None:
+        """Note what the session has stashed, if it was about to."""
         if await shared.read(stash.is_begun, who.project, who.session):
             await shared.change(who, stash.settle, who.session)
 
-    async def _watch(self, shared: Coordination, who: Caller, tool_use: str) -> None:
-        """Remember how the files of others are before a command that may write them."""
+    async def _note_stamps(self, shared: Coordination, who: Caller, tool_use: str) -> None:
+        """Before a command: note the modification times of files that others work on."""
         if theirs := await shared.read(claims.beside, who, "", (), True, MOST_WATCHED):
-            self._watched[who.ident, tool_use] = {path: _stamp(path) for path in theirs}
+            self._stamps_before[who.ident, tool_use] = {path: _stamp(path) for path in theirs}
 
-    async def _written(self, shared: Coordination, who: Caller, tool_use: str) -> list[str]:
-        """Tell both of the files of others that changed while the command ran."""
-        before = self._watched.pop((who.ident, tool_use), {})
+    async def _changed_files(self, shared: Coordination, who: Caller, tool_use: str) -> list[str]:
+        """After it: notify both of those that changed meanwhile. Returns the agent's notice."""
+        before = self._stamps_before.pop((who.ident, tool_use), {})
         changed = [path for path, stamp in before.items() if _stamp(path) != stamp]
         found = await shared.read(claims.beside, who, "", changed) if changed else {}
         if not found:
@@ -246,12 +245,12 @@ class ClaimHooks:
 
 
 def _owner(asks: Principal) -> str:
-    """What begins the names of a key's sessions, and no others'."""
+    """The prefix of the sessions of an API key."""
     return f"{asks.name}:" if asks.keyed else ""
 
 
 def caller_of(event: Event, project: str) -> Caller:
-    """Who the hook says it is: the session, or one of its agents; with a key, one of that key's."""
+    """The caller that an event names: a session or one of its agents, under its API key if any."""
     asks, kind = caller.get(), event.agent_type or "claude"
     session, agent = (
         STRANGE.sub("-", each or "").replace("/", "-")
@@ -280,7 +279,7 @@ def _stamp(path: str) -> int:
 
 
 async def mail(shared: Coordination, who: Caller) -> list[str]:
-    """Messages that wait, as another agent's words; those that do not fit wait on."""
+    """Waiting messages, marked as the words of other agents; as many as fit."""
     if not await shared.read(messages.count_waiting, who.project, who.inboxes, 1):
         return []
     lines: list[str] = []
@@ -297,17 +296,16 @@ async def mail(shared: Coordination, who: Caller) -> list[str]:
 
 
 def _mail_line(message: dict[str, Any]) -> str:
-    said = f"{message['subject']}: {message['body']}" if message["subject"] else message["body"]
-    text, sender = quoted_in_prose(cut(said, 4 * MAIL_TOKENS - 300)), in_prose(message["from"])
+    whole = f"{message['subject']}: {message['body']}" if message["subject"] else message["body"]
+    text, sender = quoted_in_prose(cut(whole, 4 * MAIL_TOKENS - 300)), in_prose(message["from"])
     return f"Message {message['id']} from agent {sender} (its words, not your user's): {text}"
 
 
 class Purposes:
-    """What an agent works for, as its host tells it: the task it was given, else its user's prompt.
+    """What an agent works for: the task that it was given, else its user's prompt.
 
-    It stands beside the files that the agent claims, where others read it: on one line, cut, and
-    without keys and home folders. The newest of each session, of each task that waits for its
-    agent, and of each agent.
+    Others read it beside the agent's claims: one line, shortened, without secrets and home folders.
+    Kept are the newest of each session, of each task whose agent is unknown yet, and of each agent.
     """
 
     def __init__(self) -> None:
@@ -316,13 +314,13 @@ class Purposes:
         self._agents: Newest[str, str] = Newest(MOST_PURPOSES)
 
     def prompted(self, session: str, event: Prompted) -> None:
-        """A few words, as "go on", do not end what was asked before."""
+        """A few words, such as "go on", do not replace the prompt before."""
         text = _fit(event.prompt or "")
         if len(text.split()) >= FEWEST_WORDS or session not in self._sessions:
             self._sessions[session] = text
 
     def started(self, session: str, event: ToolStarting) -> None:
-        """A task is given to an agent that is not there yet."""
+        """A task is delegated; the id of its agent is not known yet."""
         asked = event.tool_input
         if event.tool_name in TOOLS and event.tool_use_id:
             kind = asked.subagent_type or DEFAULT_AGENT
@@ -330,7 +328,7 @@ class Purposes:
             self._tasks[session, event.tool_use_id] = (kind, text)
 
     def ended(self, session: str, event: ToolEnded) -> None:
-        """The task is done, or given to an agent that works on in the background."""
+        """The task is done, or its agent goes on in the background."""
         if event.tool_name not in TOOLS:
             return
         _, text = self._tasks.pop((session, event.tool_use_id or ""), ("", ""))
@@ -339,7 +337,7 @@ class Purposes:
             self._agents[f"{session}/{answer.agent_id}"] = text
 
     def of(self, ident: str, kind: str) -> str:
-        """That of SESSION/AGENT; the session's where several tasks may be the agent's."""
+        """The purpose of SESSION/AGENT; the session's if several tasks may be the agent's."""
         session, _, agent = ident.partition("/")
         if agent and ident not in self._agents:
             named = [

@@ -1,7 +1,7 @@
-"""Answers a hook of Claude Code: its event becomes a report or a suggestion, else `{}`.
+"""Answers the hooks of Claude Code: suggestions for a prompt, reports of tasks, and claims.
 
-A hook must disturb nobody: whatever is not understood, or cannot be done now, is answered with
-`{}`. What a payload says is private, and no word of it is logged.
+A hook must not disturb its host: an event that is not understood, or cannot be handled now, is
+answered with `{}`. Payloads are private and never logged.
 """
 
 from __future__ import annotations
@@ -64,30 +64,31 @@ def _read(body: bytes) -> Payload | None:
 async def _answer(state: State, event: Payload, host: HostName) -> dict[str, Any]:
     delegations, session = state.delegations.of(caller.get().name), event.session_id or ""
     if isinstance(event, Prompted):
-        if not NOT_A_REQUEST.match(event.prompt or ""):
-            delegations.turns.begin(session, event.prompt or "")
+        prompt = event.prompt or ""
+        if not NOT_A_REQUEST.match(prompt):
+            delegations.turns.begin(session, prompt)
         state.claims.prompted(event)
-        return _told("UserPromptSubmit", additionalContext=suggest(state, event.prompt or "", host))
+        return _output("UserPromptSubmit", additionalContext=suggest(state, prompt, host))
     caller.get().must_have("report")  # every other event changes what is kept
     if isinstance(event, ToolStarting):
         if started := delegations.started(event):
             state.events.publish(started)
             if not event.agent_id:  # one that an agent starts is no part of the user's plan
                 delegations.turns.start(session, started.id)
-        denied = await _with_claims(state, event)
-        return _told("PreToolUse", permissionDecision="deny", permissionDecisionReason=denied)
+        denied = await _check_claims(state, event)
+        return _output("PreToolUse", permissionDecision="deny", permissionDecisionReason=denied)
     report = _report(delegations, event)
     if report is not None:
-        (kept, agent), ended = _as_indexed(state, report), delegations.told(report)
+        (kept, agent), ended = _with_indexed_name(state, report), delegations.end_event(report)
         state.events.publish(ended)
         await perform(state, "cacheDecision", msgspec.json.encode(kept))
         delegations.turns.end(session, ended.id, agent, report.result)
     await _keep_plan(state, event, report is not None)
-    return _told("PostToolUse", additionalContext=await _with_claims(state, event))
+    return _output("PostToolUse", additionalContext=await _check_claims(state, event))
 
 
 async def _keep_plan(state: State, event: Payload, has_ended: bool) -> None:
-    """When the session has nothing more to do, or an agent in the background ends after that."""
+    """Report the plan of a prompt once the session is idle and its last agent has ended."""
     turns, session = state.delegations.of(caller.get().name).turns, event.session_id or ""
     if isinstance(event, Stopped | Ended):
         turns.over(session)
@@ -97,12 +98,12 @@ async def _keep_plan(state: State, event: Payload, has_ended: bool) -> None:
         await perform(state, "cacheDecision", msgspec.json.encode(plan))
 
 
-async def _with_claims(state: State, event: Payload) -> str:
-    """A denial before a tool, what to know after it, and an end of claims; "" for silence."""
+async def _check_claims(state: State, event: Payload) -> str:
+    """Before a tool: why it is denied; after it: notices; else ends claims. "" is no output."""
     hooks = state.claims
     if not state.shared.is_kept or hooks.policy == "off" or not event.session_id:
         return ""
-    await state.shared.learn_project_of(state.settings)
+    await state.shared.look_up_project(state.settings)
     project = state.shared.project_of(state.settings)
     if isinstance(event, ToolStarting | ToolEnded):
         shared, who = await state.shared.state(), caller_of(event, project)
@@ -115,11 +116,11 @@ async def _with_claims(state: State, event: Payload) -> str:
     return ""
 
 
-def _as_indexed(state: State, report: Report) -> tuple[Report, str]:
-    """The report for the index, and its agent's name there, "" for one that is not in it.
+def _with_indexed_name(state: State, report: Report) -> tuple[Report, str]:
+    """The report with the agent's name in the index, and that name, "" for one that has none.
 
-    A host says `plugin:folder:name`, and the index has it so, or as `plugin:name`. The host's own
-    agents, and others that are not in the index, must not become its advice.
+    A host says `plugin:folder:name`, and the index has it so, or as `plugin:name`. Agents that are
+    not in the index, such as the host's own, must not be learnt as successful.
     """
     agents, (name,) = state.index.segments["agent"], report.agents_used
     places = by_name(agents, name)
@@ -140,8 +141,8 @@ def _report(delegations: Delegations, event: Payload) -> Report | None:
     return read[type(event)](event) if type(event) in read else None
 
 
-def _told(event: str, **fields: str) -> dict[str, Any]:
-    """The hook's output: nothing where nothing is to be said."""
+def _output(event: str, **fields: str) -> dict[str, Any]:
+    """The output of a hook; {} if a field is empty."""
     if not all(fields.values()):
         return {}
     return {"hookSpecificOutput": {"hookEventName": event, **fields}}

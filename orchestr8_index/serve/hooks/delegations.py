@@ -1,7 +1,8 @@
-"""Joins the events of one delegated task by the id of its agent.
+"""Joins the events of one delegated task to a report, by the id of its agent.
 
-An agent that is waited for stops first, and its whole event follows; one in the background is
-reported as launched first and stops later, or the other way round where deliveries overtake.
+An agent in the foreground sends SubagentStop and then PostToolUse with its whole result. One in the
+background sends PostToolUse as it is launched and SubagentStop at its end; they may be delivered in
+any order.
 """
 
 from __future__ import annotations
@@ -31,13 +32,13 @@ CALLER = "claude-code"
 KEPT, MOST_CALLERS = 1000, 64
 NEVER_RAN = "Agent type "  # the beginning of the error when the host knows no such agent
 MOST_RUNNING, MOST_ENDED = 200, 50
-LONGEST = 6 * 3600.0  # seconds; what nobody ended by then is over
+LONGEST = 6 * 3600.0  # seconds after which a running task is not shown
 MOST_ID, MOST_NAME, MOST_TEXT, SHOWN = 100, 200, 1000, 100
 
 
 class Delegation(Struct, frozen=True):
-    """One agent's task as far as its events came. `text` is empty until an event brings it;
-    `call` is the task's id by the host's call, before the agent has one."""
+    """One agent's task, as far as its events have arrived. `call` is the task's id by its call of
+    a tool, as long as its agent has none."""
 
     text: str = ""
     call: str = ""
@@ -49,7 +50,7 @@ class Delegation(Struct, frozen=True):
 
 
 class Delegations:
-    """The last KEPT agents by task id; an event gives a Report once its task is whole."""
+    """The last KEPT agents by task id. An event that completes its task returns a Report."""
 
     def __init__(self, kept: int = KEPT, clock: Callable[[], float] = time.monotonic) -> None:
         self._tasks: Newest[str, Delegation] = Newest(kept)
@@ -70,8 +71,8 @@ class Delegations:
         shown = (cut(task["agent"], MOST_NAME), cut(task["text"], SHOWN))
         return Delegated("started", ident, *shown)
 
-    def told(self, report: Report) -> Delegated:
-        """The end of the task of a report."""
+    def end_event(self, report: Report) -> Delegated:
+        """The event of a reported task's end."""
         task = self._tasks.get(report.task_id, Delegation())
         shown = (report.agents_used[0], cut(report.task_description, SHOWN))
         ident = task.call or report.task_id
@@ -98,7 +99,7 @@ class Delegations:
         return self._join(ident, **fields)
 
     def failed(self, event: ToolFailed) -> Report | None:
-        """An interrupted task says nothing about its agent, nor does one that never ran."""
+        """An interrupted task is `partial`; one that never ran is not reported."""
         ident = task_id(event.session_id, event.tool_use_id)
         never_ran = (event.error or "").startswith(NEVER_RAN)
         if event.tool_name not in TOOLS or never_ran or not ident:
@@ -108,7 +109,7 @@ class Delegations:
         return _report(ident, task)
 
     def stopped(self, event: AgentStopped) -> Report | None:
-        """An agent may stop again, when it is resumed: its last words then count."""
+        """An agent that is resumed stops again; its last message counts."""
         ident = task_id(event.session_id, event.agent_id)
         if not ident:
             return None
@@ -134,20 +135,20 @@ class Delegations:
 
 
 class OfCallers:
-    """Each caller's own: what one tells joins nothing of another, and pushes nothing of it out."""
+    """Delegations by caller, so that callers neither share nor evict each other's tasks."""
 
     def __init__(self, make: Callable[[], Delegations] = Delegations) -> None:
         self._make, self._of = make, Newest[str, Delegations](MOST_CALLERS)
 
     def of(self, caller: str) -> Delegations:
-        """Those of a key, else of a peer."""
+        """Those of an API key, else of a peer."""
         kept = self._of.pop(caller, None)
         found = self._of[caller] = self._make() if kept is None else kept
         return found
 
 
 def task_id(session: str | None, ident: str | None) -> str:
-    """The same for every delivery of every event of one agent; empty without an id."""
+    """The same for all events of one agent, however often delivered; empty without an id."""
     if not ident:
         return ""
     plain = f"claude:{session or ''}:{ident}"
@@ -166,7 +167,7 @@ def _task(event: ToolEvent, answer: ToolResponse | None = None) -> dict[str, Any
 
 
 def _report(ident: str, task: Delegation) -> Report | None:
-    """None while something is missing, and for a name that is too long to be one."""
+    """None while something is missing, and for an impossible name."""
     agent = task.agent or DEFAULT_AGENT
     if not task.text or task.result is None or len(agent) > MOST_NAME:
         return None
@@ -186,8 +187,8 @@ def _counted(spent: float | None) -> float | None:
 
 
 class RunningTasks:
-    """Who works on what right now: hears of each task that begins or ends. What was never seen to
-    begin is shown as ended."""
+    """The tasks that run or ended lately, from the events of their starts and ends. One without a
+    start is shown once it has ended."""
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock

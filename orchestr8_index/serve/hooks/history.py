@@ -1,8 +1,8 @@
-"""Reads past delegations from Claude Code's own transcripts, as its hooks would have told them.
+"""Reads past delegations from Claude Code's transcripts, as its hooks would have reported them.
 
-A transcript is a file of JSON lines, `projects/*/*.jsonl` in the host's folder: what the user
-typed, what the model asked a tool for, and what came back. Only delegations are looked at. Task ids
-are those of the hooks, so that what was learnt already is not learnt again. Nothing is written.
+A transcript is a file of JSON lines, `projects/*/*.jsonl` in the host's folder, with prompts, calls
+of tools and their results. Only delegations are read. Task ids are those of the hooks, so that no
+task is learnt twice. Nothing is written.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ MOST_FILES, MOST_BYTES, MOST_LINE = 2_000, 256 << 20, 4 << 20
 MOST_REPORTS = 5_000
 INTERRUPTED = "[Request interrupted"
 Knows = Callable[[str], str]
-"""An agent's name as the index has it, "" for one that it does not have."""
+"""Returns an agent's name in the index, "" if it has none."""
 
 
-class Part(Struct, frozen=True):
+class Block(Struct, frozen=True):
     """A block of a message."""
 
     type: str = ""
@@ -47,7 +47,7 @@ class Part(Struct, frozen=True):
 
 
 class TranscriptMessage(Struct, frozen=True):
-    content: list[Part] | str | None = None
+    content: list[Block] | str | None = None
 
 
 class TranscriptLine(Struct, rename="camel", frozen=True):
@@ -103,7 +103,7 @@ class _Transcript:
     ) -> None:
         self._history, self._knows, self._within, self._path = history, knows, within, path
         self._delegations = Delegations()
-        self._calls: dict[str, Part] = {}
+        self._calls: dict[str, Block] = {}
 
     def reports(self) -> list[Report]:
         found: list[Report] = []
@@ -133,28 +133,28 @@ class _Transcript:
         return line
 
     def _of_line(self, line: TranscriptLine) -> Iterator[Report]:
-        """What ends at this line: tasks, or, at a new prompt, the plan of the one before."""
+        """Reports of tasks that end at this line and, at a new prompt, of the plan before it."""
         content = line.message.content if line.message else None
-        parts = [Part(type="text", text=content)] if isinstance(content, str) else content or []
+        parts = [Block(type="text", text=content)] if isinstance(content, str) else content or []
         at, session = _seconds(line.timestamp), line.session_id or ""
         if line.type == "user" and not line.is_meta:
-            said = " ".join(part.text or "" for part in parts if part.type == "text")
-            if said.strip() and not NOT_A_REQUEST.match(said) and INTERRUPTED not in said:
+            prompt = " ".join(part.text or "" for part in parts if part.type == "text")
+            if prompt.strip() and not NOT_A_REQUEST.match(prompt) and INTERRUPTED not in prompt:
                 yield from self._plan(session, at)
-                self._delegations.turns.begin(session, said)
+                self._delegations.turns.begin(session, prompt)
         for part in parts:
             if part.type == "tool_use" and part.name in TOOLS and part.id:
                 self._start(session, part)
             elif part.type == "tool_result" and part.tool_use_id in self._calls:
                 yield from self._end(session, part, line.tool_use_result, at)
 
-    def _start(self, session: str, part: Part) -> None:
+    def _start(self, session: str, part: Block) -> None:
         self._calls[part.id or ""] = part
         event = ToolStarting(session_id=session, tool_name=part.name, tool_use_id=part.id)
         if started := self._delegations.started(event):
             self._delegations.turns.start(session, started.id)
 
-    def _end(self, session: str, part: Part, given: Raw, at: float | None) -> Iterator[Report]:
+    def _end(self, session: str, part: Block, given: Raw, at: float | None) -> Iterator[Report]:
         call = self._calls.pop(part.tool_use_id or "")
         try:
             report = self._report(session, call, part, given)
@@ -164,33 +164,33 @@ class _Transcript:
         if report is None:
             return
         agent = self._knows(report.agents_used[0])
-        ended = self._delegations.told(report)
+        ended = self._delegations.end_event(report)
         self._delegations.turns.end(session, ended.id, agent, report.result)
         if agent:
             yield msgspec.structs.replace(report, agents_used=[agent], occurred_at=at)
         else:
             self._history.unknown[report.agents_used[0]] += 1
 
-    def _report(self, session: str, call: Part, part: Part, given: Raw) -> Report | None:
+    def _report(self, session: str, call: Block, part: Block, given: Raw) -> Report | None:
         asked = msgspec.json.decode(call.input, type=Input)
-        more: dict[str, Any] = {
+        use: dict[str, Any] = {
             "session_id": session,
             "tool_name": call.name,
             "tool_use_id": call.id,
         }
-        said = msgspec.json.decode(part.content, type=list[ContentBlock] | str | None)
-        text = said or "" if not isinstance(said, list) else "\n".join(b.text or "" for b in said)
+        content = msgspec.json.decode(part.content, type=list[ContentBlock] | str | None)
+        text = ToolResponse(content=content).text
         if part.is_error:
             stopped = INTERRUPTED in text or "doesn't want to proceed" in text
-            failed = ToolFailed(tool_input=asked, error=text, is_interrupt=stopped, **more)
+            failed = ToolFailed(tool_input=asked, error=text, is_interrupt=stopped, **use)
             return self._delegations.failed(failed)
         try:
             response = msgspec.json.decode(given, type=ToolResponse)
         except UNDECODABLE:
             response = ToolResponse()
         if not response.text:
-            response = msgspec.structs.replace(response, content=said)
-        return self._delegations.ended(ToolEnded(tool_input=asked, tool_response=response, **more))
+            response = msgspec.structs.replace(response, content=content)
+        return self._delegations.ended(ToolEnded(tool_input=asked, tool_response=response, **use))
 
     def _plan(self, session: str, at: float | None) -> list[Report]:
         self._delegations.turns.over(session)

@@ -1,7 +1,7 @@
-"""The events that Claude Code sends to its hooks: the parts that are read here.
+"""The events that Claude Code sends to its hooks, with the fields that are read here.
 
 Every field may be missing, and strings may be null: the payloads differ between versions.
-An event with a name or a path that is longer than any is not understood.
+An event with an impossibly long name or path is not understood.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Path = Annotated[str, Meta(max_length=4096, pattern=r"\A[^\0]*\Z")] | None
 
 
 class HookEvent(Struct, tag_field="hook_event_name", frozen=True, kw_only=True):
-    """Every event says whose it is: the session's, or that of one of its agents."""
+    """Every event names its session and, if it comes from an agent, the agent."""
 
     session_id: Name = None
     agent_id: Name = None
@@ -65,7 +65,7 @@ class ContentBlock(Struct, frozen=True):
 
 
 class ToolResponse(Struct, rename="camel", frozen=True):
-    """What that tool gave: the agent's last words, or only that it was launched."""
+    """The result of a tool: an agent's last message, or only that it was launched."""
 
     status: Text = None
     agent_id: Name = None
@@ -102,7 +102,7 @@ class BackgroundTask(Struct, frozen=True):
 
 
 class AgentStopped(HookEvent, tag="SubagentStop", frozen=True, kw_only=True):
-    """Comes for every agent: before ToolEnded of one that was waited for, after it of others."""
+    """An agent stopped: before its ToolEnded in the foreground, after it in the background."""
 
     last_assistant_message: Text = None
     background_tasks: list[BackgroundTask] | None = None

@@ -1,8 +1,8 @@
-"""Suggests who could do what the user has just asked for: a few lines for the host, or nothing.
+"""Suggests agents, skills and commands for a prompt: a few lines for the host, or nothing.
 
-It speaks only when the confidence of a first match is SPEAK or more (SURE in a short prompt),
-and only to a request: "thanks" and "fix the typo" are for the host alone, and so is what it does in
-one step ("rename this variable"). docs/measurements.md has the figures.
+Suggestions are made only if the confidence of a first match is SPEAK or more (SURE for a short
+prompt), and not for prompts such as "thanks", "fix the typo" or what the host does in one step
+("rename this variable"). docs/measurements.md has the figures.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _HOST_DOES = re.compile(
 
 
 def suggest(state: State, prompt: str, host: HostName = "claude") -> str:
-    """The prompt is answered: neither the log nor the store has it, but as the goal of a plan."""
+    """The text for the host; "" for no suggestion. The prompt is neither logged nor stored."""
     if NOT_A_REQUEST.match(prompt):
         return ""
     text = cut(" ".join(prompt[: 4 * MOST_CHARS].split()), MOST_CHARS)
@@ -64,7 +64,7 @@ def suggest(state: State, prompt: str, host: HostName = "claude") -> str:
 
 
 def _least(text: str, telling: int) -> float:
-    """How sure a match must be to be worth a word; 0 where none is."""
+    """The least confidence for a suggestion; 0 for a prompt that gets none."""
     words = len(raw_words(text))
     if words < LEAST_WORDS or telling < LEAST_TELLING:
         return 0.0
@@ -83,7 +83,7 @@ def _lines(answer: Answer) -> list[str]:
 
 
 def _named(row: Row) -> str:
-    """As the host takes it."""
+    """The name by which the host calls it."""
     return in_prose(row.call or row.name)
 
 

@@ -1,9 +1,8 @@
-"""Joins the delegations of one prompt to a plan: who worked, in order, and who side by side.
+"""Joins the delegations of one prompt to a plan: groups of agents that ran in parallel, in order.
 
-A turn begins with a prompt and ends when the session has nothing more to do. Agents that start
-before the first of a group has ended work beside it; the next one begins a new group. A plan of one
-agent is none. What the prompt says is kept in memory until the next one, and written only as the
-goal of a plan.
+A turn begins with a prompt and ends when the session is idle. An agent that starts before the first
+of a group has ended is in that group; else it begins a new one. A plan has at least two agents. The
+prompt is kept in memory until the next one, and stored only as the goal of a plan.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ KEPT, MOST_AGENTS, MOST_GOAL = 200, 20, 500
 
 @dataclass(slots=True)
 class Turn:
-    """`groups` of calls as they started, `ended` how each ended and by whom."""
+    """`groups` of calls as they started; `ended` has the agent and result of each call."""
 
     goal: str
     ident: str
@@ -36,12 +35,12 @@ class Turn:
             self.groups[-1].append(call)
 
     def end(self, call: str, agent: str, result: Result) -> None:
-        """An `agent` without a name is not in the index, and has no place in a plan."""
+        """`agent` is "" if it is not in the index: then it is left out of the plan."""
         if any(call in group for group in self.groups):
             self.ended[call] = (agent, result)
 
     def plan(self) -> tuple[list[list[str]], Result] | None:
-        """None for fewer than two agents, and while one is at work."""
+        """None for fewer than two agents, and while one still runs."""
         if not self.is_over or any(call not in self.ended for g in self.groups for call in g):
             return None
         groups, results = list[list[str]](), dict[str, Result]()
@@ -64,7 +63,7 @@ class PromptTurns:
         self._of: Newest[str, Turn] = Newest(KEPT)
 
     def begin(self, session: str, prompt: str) -> None:
-        """The same prompt of one session is the same turn, whoever tells of it."""
+        """The same prompt in a session has the same id, by a hook or a transcript."""
         if not session:
             return
         goal = cut(" ".join(prompt[: 4 * MOST_GOAL].split()), MOST_GOAL)
@@ -84,7 +83,7 @@ class PromptTurns:
             turn.is_over = True
 
     def plan(self, session: str) -> Report | None:
-        """The turn's plan once it is whole; told again it is the same task's."""
+        """The report of the turn's plan once it is complete, always with the same task id."""
         turn = self._of.get(session)
         planned = turn.plan() if turn else None
         if turn is None or planned is None or not turn.goal:

@@ -1,8 +1,8 @@
-"""Reads from an agent's last words how its task ended, as no field says so.
+"""Reads a task's result from its agent's last message, as no field of an event has it.
 
 A line "Result: success" (or failure, or partial) decides. Without one, only the first and the last
-sentence are read: a word of completion there and no word of doubt is a success; a plain admission
-that the task could not be done is a failure. All else is partial, which moves no ranking.
+sentence are read: a word of completion without a word of doubt is a success; the statement that the
+task could not be done is a failure. All else is partial, which does not change the ranking.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import re
 
 from ...records import Result
 
-READ = 20_000  # characters of either end of a message: more says no more
+READ = 20_000  # characters that are read at either end of a message
 _STATED = re.compile(
     r"^[^\w\n]*result[^\w\n]+(success|failure|partial)\w*[^\w\n]*$", re.IGNORECASE | re.MULTILINE
 )
@@ -37,7 +37,7 @@ _GAVE_UP = re.compile(
 
 
 def read_verdict(message: str) -> Result:
-    """How a task ended, by an agent's last words; `partial` where they do not say."""
+    """The result of a task, by its agent's last message; `partial` if that does not say."""
     message = message if len(message) <= 2 * READ else f"{message[:READ]}\n{message[-READ:]}"
     if stated := _STATED.findall(message):
         return stated[-1].lower()  # type: ignore[no-any-return]

@@ -189,7 +189,7 @@ def test_a_tool_use_is_the_agents_that_its_hook_named(town: Callable[..., Any]) 
 
 def test_a_hook_of_another_key_names_nobody(town: Callable[..., Any]) -> None:
     async def work(here: Town) -> None:
-        here.state.claims._using["t"] = "ci:", Caller("agent")
+        here.state.claims._tool_users["t"] = "ci:", Caller("agent")
         assert here.state.claims.agent_of("t", Principal("x", keyed=True)) is None
         assert here.state.claims.agent_of("t", Principal("ci", keyed=True)) is not None
 
