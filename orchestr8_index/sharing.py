@@ -12,7 +12,7 @@ from msgspec import Meta, Raw, Struct
 from .errors import InvalidParams
 from .queries import NoParams
 from .table import Example, Method
-from .validate import FOR_PROGRAMS, Params
+from .validate import FOR_PROGRAMS, Name, Params
 
 _FAR_POWER, _FAR = re.compile(rb"[eE]\+?[0-9]{3}"), re.compile(rb"(?<![0-9])[0-9]{300}")
 MAX_VALUE = 10_485_760
@@ -25,7 +25,6 @@ Rev = Annotated[int, Meta(ge=0, lt=1 << 53)]
 Wait = Annotated[int, Meta(ge=0, le=45_000)]
 Request = Annotated[str, Meta(max_length=200)]
 Short = Annotated[str, Meta(max_length=200)]
-Name = Annotated[str, Meta(min_length=1, max_length=200)]
 Limit = Annotated[int, Meta(ge=1, le=1000)]
 Visibility = Literal["public", "private", "agent_only", "admin_only"]
 SessionId = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9:_.-]*$(?!\n)")]

@@ -182,6 +182,7 @@ _MESSAGES: list[tuple[str, Callable[[re.Match[str]], str]]] = [
     (r"Expected `(.+)`, got `(.+)`", lambda m: f"must be {_name(m[1])}, not {_name(m[2])}"),
     (r"Expected `(.+)` of length (>=|<=) (\d+)", _size),
     (r"Expected `.+` (>=|<=) (.+)", _range),
+    (r".+ regex '.+0-9(.+)\].+", lambda m: f"may have A-Z, a-z, 0-9 and {' '.join(m[1])} only"),
     (r"Object missing required field `(.+)`", lambda m: f"lacks {m[1]}"),
     (r"Object contains unknown field `(.+)`", lambda m: f"has a field {m[1]}, which is unknown"),
     (r"Invalid enum value (.+)", lambda m: f"cannot be {m[1]}"),

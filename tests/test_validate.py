@@ -32,6 +32,7 @@ from orchestr8_index.validate import SPELLINGS, describe_error, read_params
         (AgentQuery, b'{"colour": 1}', "has a field colour, which is unknown"),
         (AgentQuery, b'{"explain": 1}', "explain must be true or false, not a whole number"),
         (PatternStore, b'{"dependencies": {"a": 1}}', "dependencies must be a list, not"),
+        (WriteShared, b'{"ops": [{"key": "a b"}]}', "ops[0].key may have A-Z, a-z, 0-9 and : _ ."),
     ],
 )
 def test_the_decoders_words_become_a_sentence(kind: Any, raw: bytes, said: str) -> None:

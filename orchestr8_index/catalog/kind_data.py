@@ -9,7 +9,6 @@ from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
@@ -17,7 +16,7 @@ from ..records import Entry
 from ..text import Terms, raw_words
 from .cards import Card
 from .reuse import OldSegment
-from .spill import KEPT, LENT, READ, EntryColumns, Filling, SpilledEntry
+from .spill import KEPT, LENT, READ, Array, EntryColumns, Filling, SpilledEntry
 from .word_vectors import UNIT, Words
 
 WAITING = 1 << 22  # characters of bodies
@@ -26,8 +25,6 @@ NAME_TIMES = 2
 OPENING = 500  # characters of the body
 FEW = 200  # words that are looked up in the file before all are read
 NONE = (1 << 32) - 1
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 
 class Embedder:

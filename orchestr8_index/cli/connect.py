@@ -29,7 +29,7 @@ from .options import common
 from .paint import echo, echo_json, style
 
 SECONDS = 30
-Step = tuple[Host, Path, Callable[[], FileChange], HookFile | None]
+PlannedChange = tuple[Host, Path, Callable[[], FileChange], HookFile | None]
 COLOURS = {"+": "green", "-": "red", "@": "cyan"}
 SAID = {
     "added": "Added to",
@@ -50,17 +50,17 @@ OF_ANOTHER = (
 )
 
 
-class Steps(NamedTuple):
+class Planner(NamedTuple):
     """What is done to a host's files: to that of its servers, and to that of its hooks."""
 
     servers: Callable[[Host, Path], FileChange]
     hooks: Callable[[HookFile, Path], FileChange] | None
     takes_out: bool = False
 
-    def of(self, host: Host, scope: str, cwd: Path, home: Path) -> list[Step]:
+    def of(self, host: Host, scope: str, cwd: Path, home: Path) -> list[PlannedChange]:
         """Both may be one file: then what was put in last is taken out first."""
         path = host.file(scope, cwd, home, environment())
-        steps: list[Step] = [(host, path, partial(self.servers, host, path), None)]
+        steps: list[PlannedChange] = [(host, path, partial(self.servers, host, path), None)]
         own = HOOKS.get(host.name)
         if own is not None and self.hooks is not None:
             place = own.file(scope, cwd, home)
@@ -120,7 +120,7 @@ def connect(
     def plan_hooks(hooks: HookFile, path: Path) -> FileChange:
         return files.hooked(hooks, path, program(), _backups(settings), _place(settings))
 
-    steps = Steps(plan, None if no_hooks or face else plan_hooks)
+    steps = Planner(plan, None if no_hooks or face else plan_hooks)
     _do(settings, hosts, scope or "project", dry_run, as_json, steps)
 
 
@@ -149,7 +149,7 @@ def disconnect(
         is_shared = change.what == "removed" and {"removed", "restored"}.intersection(found)
         return change._replace(after=change.before, what="shared") if is_shared else change
 
-    steps = Steps(plan, plan_hooks, takes_out=True)
+    steps = Planner(plan, plan_hooks, takes_out=True)
     _do(settings, hosts, scope or "project", dry_run, as_json, steps)
 
 
@@ -222,7 +222,7 @@ def _do(
     scope: str,
     dry_run: bool,
     as_json: bool,
-    steps: Steps,
+    steps: Planner,
 ) -> None:
     """One file after the other: what cannot be done for one does not hinder the others."""
     cwd, home, rows, failed = current_folder(), home_folder(), list[dict[str, Any]](), False

@@ -20,6 +20,9 @@ def serve(settings: Settings) -> None:
     orchestr8-index serve --root ~/my-plugins --port 3701
     orchestr8-index serve --host 0.0.0.0 --allow-host tools.example --tls-cert C.pem --tls-key K.pem
     """
+    from ..serve.memory import defer_unused
+
+    defer_unused()
     from ..app import run_server
 
     strangers(settings)

@@ -1,4 +1,4 @@
-"""A host's file is edited, shown as a diff, backed up, and replaced whole."""
+"""Edits a host's configuration file: shows a diff, keeps a backup, and replaces it atomically."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ from typing import Any, NamedTuple
 
 from ..errors import OperationError
 from ..opening import open_regular
+from ..records import JsonObject
 from . import jsonc, toml
 from .hooks import GROUP as HOOK_GROUP
 from .hooks import HookFile
-from .known import NAME, Entry, Host, is_ours
+from .known import NAME, Host, is_ours
 
 SUFFIX = ".orchestr8-backup"
 
 
 class FileChange(NamedTuple):
-    """`before` is None where there is no file, `after` where none shall be left."""
+    """`before` is None if there is no file; `after` is None if it is to be deleted."""
 
     path: Path
     before: str | None
@@ -38,15 +39,15 @@ class FileChange(NamedTuple):
 
 
 def check_within(path: Path, project: Path) -> None:
-    """Raises OperationError where a file of the project's, in a tree that strangers may have made,
-    leads out of it; the user's own may be links."""
+    """Raises OperationError for a file of the project that is a link out of it: the tree may be a
+    stranger's. Files in the home folder may be links."""
     real, folder = path.resolve(), project.resolve()
     if path.is_relative_to(project) and not real.is_relative_to(folder):
         raise _unreadable(path, f"it leads out of this folder, to {real}")
 
 
-def connected(host: Host, path: Path, entry: Entry) -> FileChange:
-    """The host's file with our entry in it; nothing is written."""
+def connected(host: Host, path: Path, entry: JsonObject) -> FileChange:
+    """The change that puts our entry into the host's file; nothing is written yet."""
     before = _read(path)
     with _blaming(path):
         after = _format(path).put(before or "", host.group, NAME, entry)
@@ -57,10 +58,10 @@ def connected(host: Host, path: Path, entry: Entry) -> FileChange:
 
 
 def disconnected(host: Host, path: Path, backups: Path | None = None) -> FileChange:
-    """Takes out what `connected` put in: exactly, where nothing else was changed since. An entry of
-    the user's that it replaced comes back.
+    """The change that removes our entry: the backup, if nothing else was changed since. An entry of
+    the user's that ours replaced is restored.
 
-    `backups` is the folder in which `carry_out` kept files as they were; beside them otherwise.
+    `backups` is the folder in which `carry_out` kept the files; None: beside them.
     """
     before = _read(path)
     with _blaming(path):
@@ -72,7 +73,7 @@ def disconnected(host: Host, path: Path, backups: Path | None = None) -> FileCha
         if backup is None and not is_ours(held):
             return FileChange(path, before, before, "own")
         if is_ours(own, held):
-            backup = own = None  # not as it was before us
+            backup = own = None  # it has an entry of ours already
         what = "removed" if own is None else "restored"
         if backup is not None and form.put(backup, host.group, NAME, held) == before:
             return FileChange(path, before, backup, what)
@@ -91,11 +92,11 @@ def hooked(
     backups: Path | None = None,
     options: list[str] | None = None,
 ) -> FileChange:
-    """The file of a host's hooks with our rows in it; nothing is written."""
+    """The change that puts our rows into the file of a host's hooks; nothing is written yet."""
     before = _read(path)
     with _blaming(path):
         after = hooks.put(before, program, options or [])
-        is_kept = _read(_kept(path, backups)) is not None  # with the server's entry, as it was
+        is_kept = _read(_kept(path, backups)) is not None  # it was backed up for the server's entry
         is_new = not is_kept and hooks.take(before or "") == (before or "")
     if after == before:
         return FileChange(path, before, before, "unchanged")
@@ -105,7 +106,7 @@ def hooked(
 def unhooked(
     hooks: HookFile, path: Path, program: list[str], backups: Path | None = None
 ) -> FileChange:
-    """Takes our rows out: exactly, where nothing else was changed since."""
+    """The change that removes our rows: the backup, if nothing else was changed since."""
     before = _read(path)
     kept = _read(_kept(path, backups))
     with _blaming(path):
@@ -120,15 +121,15 @@ def unhooked(
 
 
 def carry_out(change: FileChange, *, private: bool, backups: Path | None = None) -> None:
-    """Follows a link to the real file, and keeps that file's mode.
+    """Write the change. A link is followed to its file, whose mode is kept.
 
-    A file as it was before our entry is kept once, and never written over.
+    The file as it was before our entry is backed up once, and the backup never overwritten.
     """
     real = change.path.resolve()
     try:
         if change.after is None:
             real.unlink()
-            _kept(real, backups).unlink(missing_ok=True)  # nothing but an older entry of ours
+            _kept(real, backups).unlink(missing_ok=True)  # it has only an older entry of ours
             _remove_made(real, backups)
             return
         kept = _kept(real, backups)
@@ -159,7 +160,7 @@ def keeping(host: Host, change: FileChange, backups: Path) -> Iterator[None]:
 
 
 def _keep(change: FileChange, real: Path, mode: int, backups: Path | None) -> None:
-    """Before the first entry the file is pristine; an older one moves aside to a number."""
+    """Back up the file before our first entry; an older backup is renamed with a number."""
     place = _backup_of(real, backups)
     if change.what != "added" and _read(_kept(real, backups)) is not None:
         return
@@ -171,7 +172,7 @@ def _keep(change: FileChange, real: Path, mode: int, backups: Path | None) -> No
 
 
 def _make_folder(real: Path, private: bool, backups: Path | None) -> None:
-    """With a note of the folders that are ours, so that they can go again."""
+    """Make the folder, and note which folders were made, so that they can be removed."""
     missing = [str(folder) for folder in real.parents if not folder.exists()]
     real.parent.mkdir(parents=True, exist_ok=True, mode=0o700 if private else 0o755)
     if missing and backups is not None:
@@ -180,7 +181,7 @@ def _make_folder(real: Path, private: bool, backups: Path | None) -> None:
 
 
 def _remove_made(real: Path, backups: Path | None) -> None:
-    """Folders that were made for the file, as far as they are empty."""
+    """Remove the folders that were made for the file, if they are empty."""
     note = _made_of(real, backups) if backups is not None else None
     if note is None or (text := _read(note)) is None:
         return
@@ -220,7 +221,7 @@ def _backup_of(path: Path, backups: Path | None) -> Path:
 
 
 def _kept(path: Path, backups: Path | None) -> Path:
-    """Where a file as it was is kept; older versions of this program kept it beside the file."""
+    """The backup of a file; older versions of this program kept it beside the file."""
     own = _backup_of(path, backups)
     return own if own.exists() else _backup_of(path, None)
 
@@ -248,7 +249,7 @@ def _read(path: Path) -> str | None:
 
 @contextlib.contextmanager
 def _blaming(path: Path) -> Any:
-    """An error inside is about that file."""
+    """Within: an error without a cure is about that file."""
     try:
         yield
     except OperationError as error:

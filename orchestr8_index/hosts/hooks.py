@@ -1,6 +1,6 @@
-"""A host's hooks: our command for each event, put beside those that are there and taken out again.
+"""Hooks in a host's configuration: adds our command for each event beside others, and removes it.
 
-Each file is in the form that its host documents. Copilot CLI and VS Code read the same folder, and
+Each file has the form that its host documents. Copilot CLI and VS Code read the same folder, and
 the same file of ours in it.
 """
 
@@ -21,10 +21,10 @@ OWN = "orchestr8.json"
 
 
 class HookFile(NamedTuple):
-    """`project` and `user` are files below a folder and the home; `host` is what `hook` is told.
+    """`project` and `user` are files below a folder and the home; `host` is the argument of `hook`.
 
-    `beside`: members that the file must have; `nested`: a list of hooks stands in each of an
-    event's rows; `shell`: the command is called so, and is told the event.
+    `beside`: members that the file must have; `nested`: each row of an event has a list of hooks;
+    `shell`: the member with the command, which gets the event as an argument if that is "bash".
     """
 
     host: str
@@ -36,9 +36,9 @@ class HookFile(NamedTuple):
     shell: str = "command"
 
     def rows(self, program: list[str], event: str, options: list[str]) -> list[dict[str, Any]]:
-        """What stands for an event."""
-        told = [event] if self.shell == "bash" else []
-        command = shlex.join([*program, "hook", self.host, *told, *options])
+        """Our rows for an event."""
+        given = [event] if self.shell == "bash" else []
+        command = shlex.join([*program, "hook", self.host, *given, *options])
         if self.nested:
             hook = {"type": "command", "command": command, "timeout": SECONDS * 1000}
             return [{"hooks": [hook]}]
@@ -47,7 +47,7 @@ class HookFile(NamedTuple):
         return [{"command": command, "timeout": SECONDS}]
 
     def put(self, text: str | None, program: list[str], options: list[str]) -> str:
-        """The text with our rows, once; `options` say which server. Raises OperationError."""
+        """The text with our rows; `options` name the server. Raises OperationError."""
         after = self.take(text or "")
         if self.beside and not blanked(after):
             after = json.dumps(dict(self.beside), indent=2) + "\n"
@@ -71,16 +71,16 @@ class HookFile(NamedTuple):
 
     def _is_ours(self, row: Any) -> bool:
         hooks = row.get("hooks", [row]) if isinstance(row, dict) else []
-        said = [str(hook.get(self.shell, "")) for hook in hooks if isinstance(hook, dict)]
-        return any("orchestr8" in each and f" hook {self.host}" in each for each in said)
+        commands = [str(hook.get(self.shell, "")) for hook in hooks if isinstance(hook, dict)]
+        return any("orchestr8" in each and f" hook {self.host}" in each for each in commands)
 
     def file(self, scope: str, cwd: Path, home: Path) -> Path:
         return home / self.user if scope == "user" else cwd / self.project
 
     def is_empty(self, text: str) -> bool:
-        """Whether nothing is left but what the file must have."""
-        said = jsonc.read(text) if blanked(text) else {}
-        return not said.pop(GROUP, None) and said in ({}, dict(self.beside))
+        """Whether the file has only the members that it must have."""
+        members = jsonc.read(text) if blanked(text) else {}
+        return not members.pop(GROUP, None) and members in ({}, dict(self.beside))
 
 
 _COPILOT = HookFile(

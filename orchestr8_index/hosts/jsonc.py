@@ -1,8 +1,8 @@
-"""One member is put into a JSON file, or taken out, and every other byte stays.
+"""Puts one member into a JSON text, or removes it, without changing any other byte.
 
-Comments and trailing commas are read too: some hosts allow them. They are blanked out to the same
-length for reading, so that a position in what was read is the position in the text. A new member
-goes to the front of its object, where neither can be in its way.
+Comments and trailing commas are accepted, as some hosts allow them. For parsing they are replaced
+by as many blanks, so that positions stay the same. A new member becomes the first of its object,
+where no comment or comma can be in its way.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ import re
 from typing import Any, NamedTuple
 
 from ..errors import OperationError
+from ..records import JsonObject
 from ..roots import blanked, uncommented
 
 _SPACE = " \t\r\n"
-Document = dict[str, Any]
 
 
 class Member(NamedTuple):
@@ -25,7 +25,7 @@ class Member(NamedTuple):
     end: int
 
 
-def read(text: str) -> Document:
+def read(text: str) -> JsonObject:
     """The object that the text holds; {} for an empty file. Raises OperationError with the line."""
     try:
         found = json.loads(blanked(text) or "{}")
@@ -39,7 +39,7 @@ def read(text: str) -> Document:
 
 
 def held(text: str, group: str, name: str) -> Any:
-    """What stands as `group.name`, None for nothing. Raises OperationError for one of two."""
+    """The member `group.name`, or None. Raises OperationError if it is there twice."""
     mine = _find(text, group, name)
     return read(text)[group][name] if mine else None
 
@@ -58,7 +58,7 @@ def put(text: str, group: str, name: str, entry: Any) -> str:
 
 
 def take(text: str, group: str, name: str, *, keep_group: bool) -> str:
-    """The text without `group.name`; without the group too when it is empty then."""
+    """The text without `group.name`, and without a group that would be empty."""
     mine, servers = _find(text, group, name), _find(text, group)
     if mine is None or servers is None:
         return text
@@ -68,7 +68,7 @@ def take(text: str, group: str, name: str, *, keep_group: bool) -> str:
 
 
 def _members(text: str, start: int) -> list[Member]:
-    """Of the object that begins at `start`, if one does."""
+    """The members of the object that begins at `start`, if one does."""
     clean, decode, found = blanked(text), json.JSONDecoder().raw_decode, list[Member]()
     if clean[start : start + 1] != "{":
         return []
@@ -89,7 +89,7 @@ def _skip(text: str, at: int) -> int:
 
 
 def _find(text: str, *path: str) -> Member | None:
-    """Raises OperationError where it stands twice: hosts disagree about which one counts."""
+    """Raises OperationError for a key that is there twice: hosts differ in which one counts."""
     read(text)
     at, found = blanked(text).find("{"), None
     for key in path:
@@ -112,7 +112,7 @@ def _with_first(text: str, start: int, key: str, value: Any, depth: int) -> str:
 
 
 def _without(text: str, start: int, mine: Member) -> str:
-    """A comma goes along, and the space that `_with_first` put in."""
+    """Also without its comma, and the space that `_with_first` put in."""
     members = _members(text, start)
     space, (_, first, _, end) = _space_before(text, mine.start), mine
     clean = uncommented(text)
@@ -127,13 +127,13 @@ def _without(text: str, start: int, mine: Member) -> str:
 
 
 def _space_before(text: str, at: int) -> str:
-    """What parts a member that begins there from another: its line's begin, or else a blank."""
+    """The space before a member: the line break with the indent, or else a blank."""
     line = re.search(r"\r?\n[ \t]*\Z", text[:at])
     return line[0] if line else " "
 
 
 def _written(text: str, at: int, value: Any, depth: int) -> str:
-    """Over several lines, indented as the text is, where the member begins a line of its own."""
+    """Over several lines, indented like the text, if the member begins a line."""
     line = _space_before(text, at)
     if line == " ":
         return json.dumps(value, ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""The hosts that are known: where each looks for a server, and how its entry is written there."""
+"""The supported hosts: where each one is configured, and the form of a server's entry there."""
 
 from __future__ import annotations
 
@@ -7,23 +7,22 @@ import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ..environment import ADDRESSES, DEFAULT_PORT, named_path
 from ..places import PLACES
+from ..records import JsonObject
 
 NAME = "orchestr8"
-Entry = dict[str, Any]
 OURS = r"orchestr8.index|//(127.0.0.1|localhost|\[::1]):(\d+/p/[^/]+/mcp|\d+/mcp/(%s)|(%s)/mcp)\b"
-SETTINGS = {"darwin": "Library/Application Support/Code/User"}
-CODE = SETTINGS.get(sys.platform, ".config/Code/User")
+CODE = "Library/Application Support/Code/User" if sys.platform == "darwin" else ".config/Code/User"
 
 
 class Host(NamedTuple):
     """`project` and `user` are its files below a folder and the home; `made` are paths below the
-    home that only this host makes; `address` is the URL's key, `types` are its words for a server
-    by address and one by command, `more` what it wants beside, `one_command` program and
-    arguments in one list."""
+    home that only this host makes; `then` is the next step for the user. In an entry `address` is
+    the key of the URL, `types` are the words for HTTP and stdio, `more` are further members, and
+    `one_command` means program and arguments in one list."""
 
     name: str
     title: str
@@ -35,22 +34,22 @@ class Host(NamedTuple):
     group: str = "mcpServers"
     address: str = "url"
     types: tuple[str, str] | None = None
-    more: Entry = {}
+    more: JsonObject = {}
     one_command: bool = False
 
-    def over_http(self, url: str) -> Entry:
+    def over_http(self, url: str) -> JsonObject:
         return {**self._typed(0), self.address: url, **self.more}
 
-    def over_stdio(self, command: list[str]) -> Entry:
+    def over_stdio(self, command: list[str]) -> JsonObject:
         parted = {"command": command[0], "args": command[1:]}
         entry = {"command": command} if self.one_command else parted
         return {**self._typed(1), **entry, **self.more}
 
-    def _typed(self, which: int) -> Entry:
+    def _typed(self, which: int) -> JsonObject:
         return {"type": self.types[which]} if self.types else {}
 
     def file(self, scope: str, cwd: Path, home: Path, env: Mapping[str, str]) -> Path:
-        """Windsurf has no file in a project: there its only one is meant."""
+        """The file to edit; Windsurf has none in a project, so it is always that of the user."""
         if scope == "project" and self.project:
             return _with_comments(cwd / self.project)
         variable, prefix = FOLDERS.get(self.name, ("", ""))
@@ -59,7 +58,7 @@ class Host(NamedTuple):
         return _with_comments(home / self.user)
 
     def is_here(self, cwd: Path, home: Path) -> bool:
-        """By its program, by what it makes in the home, or by what a project has for it."""
+        """Whether the host is installed or used: by its program, and by its files."""
         places = (folder for place in PLACES if place.host == self.name for folder in place.project)
         own = [path for path in (self.project, f".{self.name}", *places) if path]
         made = [home / path for path in self.made] + [cwd / path for path in own]
@@ -72,11 +71,11 @@ FOLDERS = {
     "copilot": ("COPILOT_HOME", ".copilot/"),
     "opencode": ("OPENCODE_CONFIG_DIR", ".config/opencode/"),
 }
-"""Variables that move a host's own folder, and what they stand for in the path of its file."""
+"""Variables with the path of a host's folder, and the prefix of its file that they replace."""
 
 
 def _with_comments(path: Path) -> Path:
-    """opencode reads a .jsonc as well; where there is one, that one."""
+    """For opencode its .jsonc, if there is one."""
     other = path.with_suffix(".jsonc")
     return other if path.name == "opencode.json" and other.exists() else path
 

@@ -1,8 +1,7 @@
-"""One table is put into a TOML file, or taken out, and every other byte stays.
+"""Puts one table into a TOML text, or removes it, without changing any other byte.
 
-A new table is appended; what stands elsewhere is changed by tomlkit, which keeps comments. What
-came out is read again: it must hold the old content with, or without, that table, or nothing is
-changed.
+A new table is appended; one that is there is changed by tomlkit, which keeps comments. The result
+is parsed again: if it differs from the old content by more than that table, an error is raised.
 """
 
 from __future__ import annotations
@@ -14,13 +13,13 @@ from os.path import commonprefix
 from typing import Any
 
 from ..errors import OperationError
+from ..records import JsonObject
 
 _COMMENTS = re.compile(r"(?:^[ \t]*#.*\n(?:\s*\n)?)+\Z", re.MULTILINE)  # at a table's end
 BOM = "\ufeff"
-Document = dict[str, Any]
 
 
-def read(text: str) -> Document:
+def read(text: str) -> JsonObject:
     """The content, with numbers like 1.5 as text. Raises OperationError with the line."""
     try:
         return tomllib.loads(text.removeprefix(BOM), parse_float=str)  # so that a NaN equals itself
@@ -31,12 +30,12 @@ def read(text: str) -> Document:
 
 
 def held(text: str, group: str, name: str) -> Any:
-    """What stands as the table `[group.name]`; None for nothing."""
+    """The table `[group.name]`, or None."""
     inside = read(text).get(group)
     return inside.get(name) if isinstance(inside, dict) else None
 
 
-def put(text: str, group: str, name: str, entry: Document) -> str:
+def put(text: str, group: str, name: str, entry: JsonObject) -> str:
     """The text with the table `[group.name]` set to `entry`. Raises OperationError."""
     import tomlkit
 
@@ -69,7 +68,7 @@ def take(text: str, group: str, name: str, *, keep_group: bool) -> str:
 
 
 def _changed(
-    text: str, wanted: Document, group: str, name: str, change: Callable[[Any], object]
+    text: str, wanted: JsonObject, group: str, name: str, change: Callable[[Any], object]
 ) -> str:
     import tomlkit
 
@@ -90,8 +89,8 @@ def _line_end(text: str) -> str:
     return "\r\n" if "\r\n" in text else "\n"
 
 
-def _holds(text: str, wanted: Document, group: str) -> bool:
-    """Whether the text says what is wanted; an empty group is as none."""
+def _holds(text: str, wanted: JsonObject, group: str) -> bool:
+    """Whether the text has the wanted content; an empty group is the same as none."""
     try:
         return {group: {}, **read(text)} == {group: {}, **wanted}
     except OperationError:

@@ -13,11 +13,10 @@ from copy import copy
 from cachetools import TTLCache
 
 from ..memo import Newest
+from ..store.notes import Question
 
 MAX_ENTRIES, MAX_BYTES = 256, 4_000_000
 MOST, LATELY, WITHIN_SECONDS, MOST_BYTES = 256, 160, 3600.0, 4096  # of RecentQuestions
-Question = tuple[str, bytes]
-"""(method, its params as JSON)."""
 Key = tuple[str, bytes, str, tuple[int, int]]
 """(method, digest of the params, id of a key with patterns of its own or "", (generation, revision
 of the experience))."""

@@ -18,8 +18,8 @@ from ..methods import METHODS
 from ..records import Kind
 from ..search.confidence import calibration_of, confidence
 from ..search.rank import rank
+from ..store.notes import Question
 from ..text import Terms
-from .cache import Question
 from .calls import renew
 from .state import State
 
