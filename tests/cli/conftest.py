@@ -93,3 +93,10 @@ def online(run: Run, server: Running, monkeypatch: pytest.MonkeyPatch) -> Run:
     """With a server on the data directory, over plugins_fixture."""
     monkeypatch.setenv("MCP_DATA_DIR", str(server.world.data))
     return run
+
+
+@pytest.fixture(params=["offline", "online"])
+def asking(request: pytest.FixtureRequest) -> Run:
+    """With a server and without: the answers are the same."""
+    found: Run = request.getfixturevalue(request.param)
+    return found

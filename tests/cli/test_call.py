@@ -11,12 +11,6 @@ from orchestr8_index.methods import SHORT
 from .conftest import Run
 
 
-@pytest.fixture(params=["offline", "online"])
-def asking(request: pytest.FixtureRequest) -> Run:
-    found: Run = request.getfixturevalue(request.param)
-    return found
-
-
 def test_a_method_is_called_by_either_of_its_names(asking: Run) -> None:
     entry = ("kind=agent", "plugin=studio", "name=docs-writer", "max_tokens=40")
     by_short, by_name = asking("call", "get_entry", *entry), asking("call", "getEntry", *entry)

@@ -2,19 +2,10 @@
 
 from __future__ import annotations
 
-import pytest
-
 from .conftest import Run
 
 TASK = "tune slow postgres queries"
 NAME = "build-and-ship:postgres-tuner"
-
-
-@pytest.fixture(params=["offline", "online"])
-def asking(request: pytest.FixtureRequest) -> Run:
-    """With a server and without: the answers are the same."""
-    found: Run = request.getfixturevalue(request.param)
-    return found
 
 
 def test_a_context_is_printed_with_its_receipt(asking: Run) -> None:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from mcp.client.client import Client
-from mcp_types import Implementation
 from msgspec.structs import replace
 
 from orchestr8_index.catalog.index import Index
@@ -19,37 +16,22 @@ from orchestr8_index.config import Door, fixture_root
 from orchestr8_index.environment import EVERY
 from orchestr8_index.serve import faces
 from orchestr8_index.serve.callers import Principal, caller
-from orchestr8_index.serve.mcp.server import make_server
-from orchestr8_index.serve.sharedstate import SharedState
 from orchestr8_index.serve.state import State
 
 from ..coroutines import as_test
-from ..serve.asking import settings_of, state_of
+from ..serve.asking import settings_of
+from ..serve.mcp import meeting
 
 Told = dict[str, Any]
 Work = Callable[["Town"], Awaitable[Any]]
 
 
-class Town:
+class Town(meeting.Town):
     """A server's face, and those who ask it."""
 
     def __init__(self, state: State, name: str) -> None:
-        self.state, self.face = state, faces.load(name.removesuffix(EVERY))
-        self.server = make_server(state, name)
-        self.changes = self.server.subscriptions
-
-    @asynccontextmanager
-    async def client(
-        self, name: str, heard: list[str] | None = None, era: str = "legacy"
-    ) -> AsyncIterator[Client]:
-        async def note(message: Any) -> None:
-            if heard is not None:
-                heard.append(str(getattr(getattr(message, "params", None), "uri", "")))
-
-        info = Implementation(name=name, version="1")
-        given: Any = {"mode": era, "client_info": info, "message_handler": note, "cache": None}
-        async with Client(self.server, **given) as client:
-            yield client
+        super().__init__(state, name)
+        self.face = faces.load(name.removesuffix(EVERY))
 
     async def ask(self, who: Principal, tool: str, **given: Any) -> Told:
         """As this caller, without MCP; `success` says how it went."""
@@ -86,21 +68,9 @@ async def tool(client: Client, name: str, /, **given: Any) -> Told:
 
 def in_town(folder: Path, index: Index, name: str, work: Work, workspace: str = "") -> Any:
     """What `work` returns, with a face over an empty shared state."""
-
-    async def running() -> Any:
-        settings = settings_of(folder / "data", fixture_root(), watch=False)
-        settings = replace(settings, door=Door(workspace=workspace))
-        state = state_of(settings, index)
-        state.shared = SharedState(settings, state.events, state.ending)
-        here = Town(state, name)
-        here.changes.begin()
-        try:
-            return await work(here)
-        finally:
-            here.changes.end()
-            await state.shared.stop()
-
-    return asyncio.run(running())
+    settings = settings_of(folder / "data", fixture_root(), watch=False)
+    settings = replace(settings, door=Door(workspace=workspace))
+    return meeting.in_town(settings, index, lambda state: Town(state, name), work)
 
 
 def visiting(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:

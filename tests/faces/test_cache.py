@@ -16,6 +16,7 @@ from orchestr8_index.catalog.index import Index
 from orchestr8_index.sharing import MAX_VALUE
 from orchestr8_index.tokens import estimate_tokens
 
+from ..serve.mcp.meeting import ERAS, Era
 from .meeting import Told, Town, Work, agent, holder, in_town, tool, visiting
 
 Run = Callable[[Work], Any]
@@ -41,9 +42,9 @@ def asked(run: Run, name: str, **given: Any) -> Told:
     return told
 
 
-@pytest.mark.parametrize("era", ["legacy", "2026-07-28"])
+@pytest.mark.parametrize("era", ERAS)
 @visiting
-async def test_a_value_is_set_got_and_deleted(here: Town, era: str) -> None:
+async def test_a_value_is_set_got_and_deleted(here: Town, era: Era) -> None:
     async with here.client("ada", era=era) as ada:
         told = await tool(ada, "setStorage", key="task:1", value="now")
         assert told.keys() == {"success", "key", "timestamp"} and ISO.fullmatch(told["timestamp"])

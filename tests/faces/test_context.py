@@ -17,6 +17,7 @@ from orchestr8_index.catalog.index import Index
 from orchestr8_index.serve.callers import Principal
 from orchestr8_index.tokens import estimate_tokens
 
+from ..serve.mcp.meeting import ERAS, Era
 from .meeting import Told, Town, Work, agent, holder, in_town, tool, visiting
 
 Run = Callable[[Work], Any]
@@ -473,9 +474,9 @@ async def read(client: Any, address: str) -> Any:
     return json.loads((await client.read_resource(address)).contents[0].text)
 
 
-@pytest.mark.parametrize("era", ["legacy", "2026-07-28"])
+@pytest.mark.parametrize("era", ERAS)
 @visiting
-async def test_sessions_and_ones_own_memory_are_resources(here: Town, era: str) -> None:
+async def test_sessions_and_ones_own_memory_are_resources(here: Town, era: Era) -> None:
     async with here.client("ada", era=era) as ada, here.client("bob", era=era) as bob:
         ident = (await tool(ada, "create_session", purpose="p"))["session_id"]
         for n in range(3):

@@ -11,7 +11,7 @@ import pytest
 from starlette.types import ASGIApp
 
 from orchestr8_index.catalog.index import Index
-from orchestr8_index.config import fixture_root
+from orchestr8_index.config import Door, fixture_root
 from orchestr8_index.serve.http import make_web
 from orchestr8_index.serve.state import State
 
@@ -28,6 +28,14 @@ def state(tmp_path: Path, shipped_index: Index) -> State:
 def starting(tmp_path: Path) -> State:
     """A state before the first generation."""
     return state_of(settings_of(tmp_path / "data", fixture_root()), None)
+
+
+@pytest.fixture
+def locked(tmp_path: Path, shipped_index: Index) -> State:
+    """A server that needs keys."""
+    door = Door(require_keys=True)
+    settings = settings_of(tmp_path, fixture_root(), door=door, local_key="o8_mine")
+    return state_of(settings, shipped_index)
 
 
 @pytest.fixture

@@ -41,14 +41,6 @@ def keys(tmp_path: Path) -> KeyFile:
     return KeyFile(tmp_path)
 
 
-@pytest.fixture
-def locked(tmp_path: Path, shipped_index: Index) -> State:
-    """A server that needs keys."""
-    door = Door(require_keys=True)
-    settings = settings_of(tmp_path, fixture_root(), door=door, local_key="o8_mine")
-    return state_of(settings, shipped_index)
-
-
 def asked(state: State, token: str, body: dict[str, Any] = QUERY) -> httpx2.Response:
     return ask(make_web(state), "POST", "/", json=body, headers={"Authorization": token})
 

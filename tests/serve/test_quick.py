@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 from starlette.types import ASGIApp, Message
 
 from orchestr8_index.catalog.index import Index
-from orchestr8_index.config import Door, fixture_root
 from orchestr8_index.serve.background import Upkeep
 from orchestr8_index.serve.http import ProjectAddress, make_web
 from orchestr8_index.serve.keys import KeyFile
@@ -24,7 +23,6 @@ from orchestr8_index.serve.quick import Quick
 from orchestr8_index.serve.shares import FREE_BYTES
 from orchestr8_index.serve.state import State
 
-from .asking import settings_of, state_of
 from .learners import Learner, learn
 from .lines import Line, served, with_limits
 from .test_guard import FOREIGN
@@ -327,13 +325,6 @@ def test_a_foreign_peer_is_not_taken_for_one_that_was_let_in(state: State) -> No
     warm(app)
     known = app.app._known
     assert {peer for peer, *_ in known} == {"127.0.0.1"}
-
-
-@pytest.fixture
-def locked(tmp_path: Path, shipped_index: Index) -> State:
-    door = Door(require_keys=True)
-    settings = settings_of(tmp_path, fixture_root(), door=door, local_key="o8_mine")
-    return state_of(settings, shipped_index)
 
 
 def bearer(token: str) -> tuple[bytes, bytes]:

@@ -14,9 +14,6 @@ from orchestr8_index.serve.keys import KeyFile
 from orchestr8_index.serve.state import State
 
 from .asking import ask
-from .test_keys import locked
-
-__all__ = ["locked"]
 
 
 async def begins(scope: Scope, receive: Receive, send: Send) -> None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,6 @@ import pytest
 from mcp.client.client import Client
 from mcp.client.subscriptions import ResourceUpdated
 from mcp.shared.exceptions import MCPError
-from mcp_types import Implementation
 from msgspec import Raw
 
 from orchestr8_index.catalog.index import Index
@@ -25,55 +23,21 @@ from orchestr8_index.serve.callers import Principal, caller
 from orchestr8_index.serve.hooks.claude import receive_claude
 from orchestr8_index.serve.mcp import tools as module
 from orchestr8_index.serve.mcp.schemas import MOST_DEEP
-from orchestr8_index.serve.mcp.server import make_server
 from orchestr8_index.serve.mcp.tools import INSTRUCTIONS_OF, SHARED, TOOLS
-from orchestr8_index.serve.sharedstate import SharedState
-from orchestr8_index.serve.state import State
 from orchestr8_index.sharing import Op, SendMessage, WriteShared, value_of
 from orchestr8_index.tokens import estimate_tokens
 
-from ..asking import settings_of, state_of
-from .meeting import ERAS, Era
+from ..asking import settings_of
+from .meeting import ERAS, Era, Town, in_town
 
-Work = Callable[["Town"], Awaitable[Any]]
-
-
-class Town:
-    """A server's face of the shared state, and the clients of several agents."""
-
-    def __init__(self, state: State, face: str, era: Era) -> None:
-        self.state, self.era = state, era
-        self.server = make_server(state, face)
-        self.changes = self.server.subscriptions
-
-    @asynccontextmanager
-    async def client(self, name: str, heard: list[str] | None = None) -> AsyncIterator[Client]:
-        async def note(message: Any) -> None:
-            if heard is not None:
-                heard.append(str(getattr(getattr(message, "params", None), "uri", "")))
-
-        info = Implementation(name=name, version="1")
-        given = {"mode": self.era, "client_info": info, "message_handler": note, "cache": None}
-        async with Client(self.server, **given) as client:  # type: ignore[arg-type]
-            yield client
+Work = Callable[[Town], Awaitable[Any]]
 
 
 @pytest.fixture
 def town(tmp_path: Path, shipped_index: Index) -> Callable[..., Any]:
     def run(work: Work, era: Era = "2026-07-28", face: str = "coordinate") -> Any:
-        async def running() -> Any:
-            settings = settings_of(tmp_path / "data", fixture_root(), watch=False)
-            state = state_of(settings, shipped_index)
-            state.shared = SharedState(settings, state.events, state.ending)
-            here = Town(state, face, era)
-            here.changes.begin()
-            try:
-                return await work(here)
-            finally:
-                here.changes.end()
-                await state.shared.stop()
-
-        return asyncio.run(running())
+        settings = settings_of(tmp_path / "data", fixture_root(), watch=False)
+        return in_town(settings, shipped_index, lambda state: Town(state, face, era), work)
 
     return run
 
