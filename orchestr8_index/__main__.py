@@ -27,7 +27,7 @@ def main() -> None:
 
 
 def _open_closed_streams() -> None:
-    """Else the next file that is opened has their numbers, and what is said goes there."""
+    """Open them on os.devnull: else the next opened file has their descriptors and their output."""
     for name in ("stdin", "stdout", "stderr"):
         if getattr(sys, name) is None:
             fd = os.open(os.devnull, os.O_RDWR)  # the lowest that is free: the stream's own

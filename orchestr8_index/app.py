@@ -33,9 +33,9 @@ GUESSES = 5  # unknown keys a second from one peer
 
 
 def run_server(settings: Settings, announce: Callable[[int], None] = lambda port: None) -> None:
-    """Claim, start the build's child, load the rest beside it, serve until told to stop.
+    """Claim data directory and port, start the build's child, import the rest meanwhile, and serve.
 
-    `announce` gets the port, as soon as it is ours.
+    `announce` is called with the port as soon as it is bound.
     """
     from .daemon.claim import claim
     from .daemon.pidfile import SERVER_NAME, PidFile
@@ -82,7 +82,7 @@ def _make_builder(settings: Settings) -> Builder:
 
 
 def _join(state: State, lines: Lines) -> None:
-    """What the shared state needs of the whole server."""
+    """Give the shared state what it needs of the server: changed settings, waiters, facts."""
     from .serve.changes import ChangedSettings
 
     shared, changes = state.shared, ChangedSettings(state)
@@ -97,7 +97,7 @@ def make_state(
     store: ServerStore | None = None,
     tokens: Tokenizer = ESTIMATING,
 ) -> State:
-    """Everything that a server of these settings needs, put together; nothing runs yet."""
+    """The state of a server with these settings; nothing runs yet."""
     from .daemon.watcher import Watched
     from .serve.cache import AnswerCache
     from .serve.events import Events
@@ -134,7 +134,7 @@ def make_state(
 
 
 def _prepare(state: State, store: ServerStore | None) -> None:
-    """The index and what was learnt are bound to each other before one of them is used."""
+    """Bind index and experience to each other before a new one of either is used."""
     refresh = state.refresh
     refresh.prepare = lambda index: state.bind(index, state.experience)
     if store is not None:
@@ -154,7 +154,7 @@ def _make_projects(first: State) -> Projects[State]:
 
 
 def make_refresh(first: Refresh, settings: Settings, turns: asyncio.Semaphore) -> Refresh:
-    """The index of other roots than the first's; the word vectors are open once for all."""
+    """The Refresh of another project's roots, with the word vectors that the first has open."""
     known = lambda: first.index.words if first.index else None  # noqa: E731
     return Refresh(settings, first.builder.beside(settings), turns=turns, words=known)
 
@@ -188,7 +188,7 @@ def make_project(first: State, settings: Settings, refresh: Refresh) -> State:
 
 
 def _follow(state: State) -> None:
-    """A new generation is told to the subscribers of its project, and makes old answers untrue."""
+    """Publish each new generation to the project's subscribers; the state itself is one of them."""
     from .serve.events import Delegated, GenerationSwapped
 
     publish = state.events.publish

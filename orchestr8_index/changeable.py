@@ -23,7 +23,7 @@ CHANGEABLE: dict[str, Variable] = {
 
 
 def check_name(name: str) -> Variable:
-    """Raises BadSetting where it cannot change."""
+    """The setting of that name. Raises BadSetting where it cannot change."""
     if name not in CHANGEABLE:
         names = ", ".join(sorted(CHANGEABLE))
         raise BadSetting(f"{name} cannot change while servers run.", f"These can: {names}.")
@@ -55,8 +55,8 @@ TROUBLE = (
 
 
 class ClaimsPolicy:
-    """The word in a file of the data directory, by the command line for the server; "" where
-    nothing was chosen there. It holds at once."""
+    """The policy in a file of the data directory: the command line writes it, and the server reads
+    it at each use. It is "" where none was chosen."""
 
     def __init__(self, data_dir: Path) -> None:
         self.path = data_dir / CLAIMS_FILE
@@ -65,7 +65,7 @@ class ClaimsPolicy:
         self.trouble = ""
 
     def read(self) -> str:
-        """`trouble` says when the file is there and holds no such word."""
+        """The policy, or ""; sets `trouble` if there is a file without a valid one."""
         try:
             status = self.path.stat()
             stamp = status.st_mtime_ns, status.st_ino

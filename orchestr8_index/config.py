@@ -106,11 +106,11 @@ class Door(msgspec.Struct, frozen=True):
 
 
 class Settings(msgspec.Struct, frozen=True):
-    """`roots` are absolute, resolved folders in order of precedence. They tell whose settings these
-    are; a link in `places`, as they were named, may lead elsewhere by now.
+    """`roots` are absolute, resolved folders in order of precedence, which identify the settings;
+    `places` are the same as they were named: a link in them may lead elsewhere by now.
 
     `local_key` is what a server that needs keys makes for the command line of its own user.
-    `strangers` are sentences about MCP_ variables that nobody reads.
+    `strangers` are sentences about unknown MCP_ variables.
     `project` is None where the roots were named.
     """
 
@@ -227,12 +227,12 @@ class Settings(msgspec.Struct, frozen=True):
 
     @property
     def has_helpers(self) -> bool:
-        """Whether something beside the database is told of what agents share."""
+        """Whether Redis or NATS gets the events of the shared state, too."""
         return bool(self.redis or self.nats_url)
 
     @property
     def query_life(self) -> float:
-        """Seconds for which an answer is kept."""
+        """Seconds for which an answer is cached."""
         return QUERY_LIFE if self.cache_ttl is None else self.cache_ttl
 
     @property
@@ -241,12 +241,12 @@ class Settings(msgspec.Struct, frozen=True):
 
     @property
     def roots_now(self) -> tuple[str, ...]:
-        """Where the roots lie now."""
+        """The roots, with links resolved now."""
         return tuple(dict.fromkeys(map(os.path.realpath, self.places))) or self.roots
 
     @property
     def shared_roots(self) -> tuple[str, ...]:
-        """Those that other projects have, too."""
+        """The roots that other projects have, too."""
         return self.project.shared(self.roots) if self.project else ()
 
     @property
@@ -260,7 +260,7 @@ class Settings(msgspec.Struct, frozen=True):
 
     @property
     def roots_digest(self) -> str:
-        """Of what is indexed; what a team shares is another's for each project."""
+        """Identifies what is indexed: the roots, or of a shared index the database and project."""
         if self.index == SHARED:
             return digest_of_roots(
                 [SHARED, self.database_url, self.project.key if self.project else ""]
@@ -269,22 +269,22 @@ class Settings(msgspec.Struct, frozen=True):
 
     @property
     def known_as(self) -> Project | None:
-        """The project; of roots that were named, the one whose name was given to their folder."""
+        """The project; for roots that were named, the named project that has their folders."""
         return self.project or named_by_roots(self.roots, self.names)
 
     @property
     def project_key(self) -> str:
-        """What these settings' project is called in the store; roots that were named are one."""
+        """The project's key in the store; roots that were named are a project of their own."""
         return known.key if (known := self.known_as) else self.roots_digest
 
     @property
     def repository_key(self) -> str:
-        """Where the agents of all its trees and parts meet."""
+        """The key under which agents of all trees and parts of a repository share their state."""
         return known.meeting_key if (known := self.known_as) else self.roots_digest
 
     @property
     def data_digest(self) -> str:
-        """Tells one data directory from another, and not where it lies."""
+        """Identifies the data directory without its path."""
         return digest_of_roots([os.path.realpath(self.data_dir)])
 
 
@@ -297,7 +297,7 @@ def _door(env: Asked, given: Mapping[str, Any] | None, home: Path, cwd: Path) ->
 
 
 def _host_files(project: Project | None, home: Path, env: Asked) -> tuple[HostFile, ...]:
-    """The hosts' settings that bear on a project; none where roots were named."""
+    """The hosts' settings files for a project; none where roots were named."""
     if project is None:
         return ()
     tree = Path(project.tree) if project.tree != str(home) else None
@@ -316,7 +316,7 @@ def read_settings(
 ) -> Settings:
     """Arguments win over the environment, the environment over what is found, that over defaults.
 
-    `door` are those among Door's fields. Raises BadSetting for a value that cannot be used.
+    `door` has arguments for Door's fields. Raises BadSetting for a value that cannot be used.
     """
     env = Asked(environment() if environ is None else environ)
     home, cwd = home or home_folder(), cwd or current_folder()
@@ -341,15 +341,15 @@ def read_settings(
         limits=Limits(**({} if opened.is_loopback else {"rate": TEAM_RATE}) | read(Limits, env)),
         reading=ReadLimits(**read(ReadLimits, env)),
         **read(Settings, env),
-        strangers=env.strangers(),  # the last: it knows what was asked for above
+        strangers=env.strangers(),  # the last, as it needs all reads above
     )
     return without_trees(settings) if settings.index == SHARED else settings
 
 
 def without_trees(settings: Settings) -> Settings:
-    """Those of a server that serves what another of its team does. Raises BadSetting."""
+    """The settings of a server that serves another server's index. Raises BadSetting."""
     if settings.explicit_roots:
         cure = "Leave out one of the two."
         raise BadSetting("A server that serves another's index has no trees of its own.", cure)
-    told = {"roots": (), "roots_from": "of another server of the team", "index": SHARED}
-    return msgspec.structs.replace(settings, **told)
+    changes = {"roots": (), "roots_from": "of another server of the team", "index": SHARED}
+    return msgspec.structs.replace(settings, **changes)

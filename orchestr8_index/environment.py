@@ -1,7 +1,6 @@
-"""Reads the environment: no other file does, and where the server is looked for follows from it.
+"""Reads the environment, as no other module does, and finds the server's port and data directory.
 
-Standard library only: the bridge, which has no time and
-no memory for more, finds the server with it.
+Standard library only, for the bridge, which must start fast and stay small.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from .errors import BadSetting
 
 PROGRAM = "orchestr8-index"  # how it names itself to a server
 FACES: tuple[str, ...] = ("cache", "context", "gateway")  # other products' tools, at /mcp/NAME
-EVERY = "?all"  # at its end: with the tools that it does not show to everybody
+EVERY = "?all"  # at the end of an address: with the tools that are hidden by default
 ADDRESSES = ("coordinate", "all", *FACES)  # beside /mcp itself
 TO_CONNECT = (*ADDRESSES, f"cache{EVERY}")
 DEFAULT_PORT = 3700
@@ -52,9 +51,9 @@ def read_place(
 
 
 class Asked(dict[str, str]):
-    """A copy of the environment that remembers which names were asked for.
+    """A copy of the environment that records which names are read.
 
-    So what is known is what is read; a second list of names would go its own ways.
+    So the known names are those that are read, without a second list that could differ.
     """
 
     def __init__(self, environ: Mapping[str, str]) -> None:
@@ -66,12 +65,12 @@ class Asked(dict[str, str]):
         return super().get(name, default)
 
     def strangers(self) -> tuple[str, ...]:
-        """A sentence for each MCP_ name that nothing has asked for."""
+        """A sentence for each MCP_ name that was never read."""
         unknown = sorted(n for n in self if n.startswith("MCP_") and n not in self._asked)
-        return tuple(_stranger(name, self._asked) for name in unknown)
+        return tuple(_unknown(name, self._asked) for name in unknown)
 
 
-def _stranger(name: str, known: Iterable[str]) -> str:
+def _unknown(name: str, known: Iterable[str]) -> str:
     from difflib import get_close_matches
 
     near = get_close_matches(name, sorted({n for n in known if n.startswith("MCP_")}), n=1)
@@ -103,7 +102,7 @@ def colour_wanted() -> bool:
 
 
 def home_folder() -> Path:
-    """The user's. Raises BadSetting where HOME is none, or nobody knows one."""
+    """The user's home folder. Raises BadSetting if there is none, or HOME is not absolute."""
     try:
         home = Path.home()
     except RuntimeError:
@@ -115,7 +114,7 @@ def home_folder() -> Path:
 
 
 def current_folder() -> Path:
-    """Where this process stands. Raises BadSetting where that was removed."""
+    """The current folder. Raises BadSetting where it was removed."""
     try:
         return Path.cwd()
     except OSError:
@@ -135,7 +134,7 @@ def named_path(path: str, home: Path, cwd: Path) -> Path:
 
 
 def refuse_unwritable(*paths: str) -> None:
-    """A path stands in JSON, between processes and for clients: it must be UTF-8."""
+    """Raises BadSetting for a path that is too long, or not UTF-8, as JSON must hold it."""
     for path in paths:
         try:
             if len(encoded := path.encode()) > 4000 or max(map(len, encoded.split(b"/"))) > 255:
@@ -156,5 +155,5 @@ def number(env: Mapping[str, str], name: str, low: int, high: int) -> int | None
 
 
 def whole_number(text: str) -> int:
-    """-1 for what is none, or has more than 19 digits."""
+    """The number; -1 for a text that is none, or has more than 19 digits."""
     return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else -1

@@ -84,7 +84,7 @@ class RequestError(Orchestr8Error):
         return {**body, "data": data} if (data := self.data()) else body
 
     def headers(self) -> dict[str, str]:
-        """What HTTP adds to the answer when nothing but this error is said."""
+        """The HTTP headers of an answer that is this error alone."""
         return {}
 
 
@@ -113,7 +113,7 @@ class VerbRefused(InvalidRequest):
 
 
 class Refused(InvalidRequest):
-    """Not even read: the connection ends with the answer."""
+    """A request that is refused before it is read; the connection ends with the answer."""
 
     means = "What came is not let in, and not even read; the connection ends with the answer."
 
@@ -163,16 +163,16 @@ class MethodNotFound(RequestError):
 
 
 class InvalidParams(RequestError):
-    """`problems` maps each bad field to what is wrong with it, unknown fields included; `said` are
+    """`problems` maps each bad field to what is wrong with it, unknown fields included; `words` are
     a sentence and a cure of its own."""
 
     code, status = -32602, 400
     means = "Fields are missing, unknown, or hold what they may not hold; each is named."
     cure = "Mend the fields that it names, and ask again."
 
-    def __init__(self, problems: dict[str, str], *said: str) -> None:
+    def __init__(self, problems: dict[str, str], *words: str) -> None:
         named = "; ".join(f"{field}: {why}" for field, why in problems.items())
-        super().__init__(*(said or [f"Invalid params: {named}."]))
+        super().__init__(*(words or [f"Invalid params: {named}."]))
         self.problems = problems
 
     def data(self) -> dict[str, Any]:
@@ -333,7 +333,7 @@ class BuildFailed(OperationError):
     """`reading` is the (root, path) to blame, if a file is: the one being read at the end.
 
     `poison` describes that file; `certain` says that it need not be tried again. `told`: the
-    build said itself what is wrong.
+    build itself reported what is wrong.
     """
 
     means = "The trees could not be read into an index; the generation before is kept."

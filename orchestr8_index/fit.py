@@ -1,9 +1,9 @@
-"""Is a text fit for a model, or for a terminal? What strangers wrote is made so where it leaves.
+"""Sanitises untrusted text for models and terminals, where it leaves the program.
 
-Strangers wrote the entries, the texts of past tasks and the names in a request. Gone is what a
-reader does not see (control characters, direction overrides, zero-width and tag characters), and a
-tag that a host speaks to its model by is none any more. Ordinary text stays as it is, byte for
-byte.
+Untrusted are the entries, the texts of past tasks and the names in a request. Invisible characters
+are removed (control characters, direction overrides, zero-width and tag characters), and the
+brackets of tags by which a host speaks to its model are replaced. Ordinary text stays as it is,
+byte for byte.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _SPOKEN = (
     r"|(?=[a-z_-]{0,30}(?-i:[\u00c0-\u052f\u1d00-\u1dbf\uff21-\uff5a\U0001d400-\U0001d7ff]))"
     r"[^\s<>＜＞/]{3,40}(?=[\s/>＞﹥])"
 )
-_TAG = re.compile(  # no run of spaces is gone through twice
+_TAG = re.compile(  # linear time: possessive quantifiers for runs of spaces
     rf"[<＜﹤]\s*+(?:\||[\s/!?]*+(?:{_SPOKEN}))[^<>＜＞]{{0,200}}[>＞﹥]{{0,2}}|\[/?INST\]",
     re.IGNORECASE,
 )
@@ -44,7 +44,7 @@ TextMap = Callable[[str], str]
 
 
 def for_model(text: str, lines: bool = False) -> str:
-    """Without what nobody sees, and no host's tag; on one line, unless `lines` may stay."""
+    """The text without invisible characters and tags of hosts, on one line unless `lines`."""
     seen = _UNSEEN.sub("", strip_unsafe(text)) if not text.isascii() else strip_unsafe(text)
     seen = _TAG.sub(lambda found: found[0].translate(_OTHER), seen)
     if lines:
@@ -53,12 +53,12 @@ def for_model(text: str, lines: bool = False) -> str:
 
 
 def in_prose(text: str) -> str:
-    """The same for the middle of our own words to a model: no tag of any kind."""
+    """`for_model` in the middle of our own words to a model: without any tag at all."""
     return for_model(text).replace("<", "‹").replace(">", "›")
 
 
 def quoted_in_prose(text: str) -> str:
-    """What somebody wrote, as a quotation in our own words to a model, with no tag of any kind."""
+    """Untrusted text as a quotation in our own words to a model, without any tag at all."""
     return quoted(in_prose(text))
 
 
@@ -66,14 +66,14 @@ _BREAK = re.compile("[\n\t\u0085\u2028\u2029]")
 
 
 def quoted(text: str) -> str:
-    """What somebody wrote, as a quotation within a sentence, which it cannot end."""
+    """Untrusted text as a quotation within a sentence; no quote in it can end the quotation."""
     if text.isascii() and text.isalnum():
         return f"'{text}'"
     return "'" + re.sub(r"(?<!\w)['’‘‛ʼ＇′]|['’‘‛ʼ＇′](?!\w)", "’", for_model(text)).strip() + "'"
 
 
 def for_terminal(text: str, lines: bool = False) -> str:
-    """The same for a person: nothing moves the cursor, colours, hides or turns around."""
+    """The text without escapes and invisible characters, on one line unless `lines`."""
     seen = _UNSEEN.sub("", strip_unsafe(text))
     return seen if lines else " ".join(seen.split()) if _BREAK.search(seen) else seen
 
@@ -86,7 +86,7 @@ def fit_json(answer: bytes) -> bytes:
 
 
 def fit(value: Any, change: Callable[..., str] = for_model, lines: bool = False) -> Any:
-    """The same of a decoded answer, however deep, keys included."""
+    """A decoded answer with `change` applied to every text in it, keys included."""
     whole: list[Any] = []
     todo: list[tuple[Any, Any, bool]] = [([value], whole, lines)]
     for source, made, keeps in todo:  # which grows meanwhile
@@ -105,7 +105,7 @@ def fit(value: Any, change: Callable[..., str] = for_model, lines: bool = False)
 
 
 def json_for_terminal(text: str) -> str:
-    """The same JSON, with what a terminal would obey, or hide, written as \\uXXXX."""
+    """The JSON text with characters that a terminal would obey or hide as \\uXXXX."""
     return _ESCAPED.sub(lambda found: "".join(map(_escape, found[0])), text)
 
 

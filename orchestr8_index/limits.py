@@ -11,7 +11,7 @@ _SECONDS, _MANY = 86_400, 1 << 20
 
 
 def whole(low: int, high: int, description: str) -> msgspec.Meta:
-    """Of a setting that is a whole number."""
+    """Bounds and description of a setting that is a whole number."""
     return msgspec.Meta(ge=low, le=high, description=description)
 
 
@@ -88,7 +88,7 @@ class ReadLimits(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def recipe(self) -> str:
-        """Another one than it was: what was skipped may be an entry now, and the reverse."""
+        """All limits as text: when it changes, skipped files may be entries, and the reverse."""
         return " ".join(map(str, msgspec.structs.astuple(self)))
 
 

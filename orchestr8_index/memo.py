@@ -1,4 +1,4 @@
-"""Dictionaries with a bound: of what a pure function gave, and of what was set last."""
+"""Bounded dictionaries: caches of pure functions, and of the keys that were set last."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ V = TypeVar("V")
 
 
 class Memo(dict[K, V]):
-    """`memo[key]` is `work(key)`. Of a full one the older half goes: to know which was used last
-    costs more than to work out again."""
+    """A cache: `memo[key]` is `work(key)`. When it is full, the older half is dropped: to track the
+    last use (LRU) costs more than to compute again."""
 
     __slots__ = ("_most", "_work")
 
@@ -28,7 +28,7 @@ class Memo(dict[K, V]):
 
 
 def keep(memo: dict[K, V], most: int, key: K, value: V) -> V:
-    """Remember the value, which is returned."""
+    """Set a value in a cache of at most `most` items, and return it."""
     memo[key] = value
     if len(memo) > most:
         drop_older(memo, most)
@@ -36,14 +36,14 @@ def keep(memo: dict[K, V], most: int, key: K, value: V) -> V:
 
 
 def drop_older(memo: dict[K, V], most: int) -> None:
-    """Forget the older half of as many items as there may be."""
+    """Drop the older half of `most` items."""
     newer = list(memo.items())[(most + 1) // 2 :]
-    memo.clear()  # a dict that loses one after the other grows, and looks for its first item
+    memo.clear()  # deleting one by one leaves holes, through which a dict seeks its first item
     memo.update(newer)
 
 
 class Newest(OrderedDict[K, V]):
-    """The `most` keys that were set last, in that order; the oldest makes way."""
+    """The `most` keys that were set last, in that order; the oldest is evicted."""
 
     def __init__(self, most: int) -> None:
         super().__init__()

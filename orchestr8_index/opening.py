@@ -1,8 +1,8 @@
-"""What are a file's bytes? Opened folder by folder, never through a link that was put there since.
+"""Opens files part by part of their path, never through a link that was put there since a check.
 
-A path was looked at a moment ago; meanwhile a link may have taken the place of any part of it. So
-each part is opened from the one before and nothing is followed. A link that stands there on purpose
-is resolved first, found to lead into a root, and what it leads to is opened in the same way.
+A path was checked a moment ago; meanwhile any part of it may have been replaced by a link. So each
+part is opened relative to the one before, and no link is followed. A link that is there on purpose
+is resolved first, must lead into a root, and its target is opened in the same way.
 """
 
 from __future__ import annotations
@@ -65,23 +65,23 @@ def _checked(fd: int, folder: bool) -> int:
 
 
 def open_plain(path: str | os.PathLike[str], flags: int) -> int:
-    """An `opener` for `open`: no link is followed, and nobody waits for who writes to a pipe."""
+    """An `opener` for `open` that follows no link, and does not block on a pipe."""
     return os.open(path, flags | _PLAIN)
 
 
 def open_regular(path: str | os.PathLike[str], flags: int) -> int:
-    """An `opener` for `open`: of a regular file, be it behind a link; a stranger's link may lead to
-    a pipe, a terminal or a device, for which nobody waits. Raises OSError."""
+    """An `opener` for `open` of a regular file, also through a link. Raises OSError, for pipes,
+    terminals and devices, too, without blocking on them."""
     return _checked(os.open(path, flags | _CALM), folder=False)
 
 
 def read_regular(path: str | os.PathLike[str], most: int) -> bytes:
-    """At most `most` bytes of such a file. Raises OSError, and ValueError for no path."""
+    """At most `most` bytes of a regular file. Raises OSError; ValueError for an invalid path."""
     with open(path, "rb", opener=open_regular) as file:
         return file.read(most)
 
 
 def read_within(roots: Iterable[str], root: str, path: str, most: int) -> bytes:
-    """At most `most` bytes and one, by which one sees that there are more. Raises OSError."""
+    """At most `most` + 1 bytes: the last one shows that there are more. Raises OSError."""
     with open(open_within(roots, root, path), "rb") as file:
         return file.read(most + 1)

@@ -1,4 +1,4 @@
-"""Methods of the page, too: how much is asked, and which servers there are."""
+"""More methods of the page: usage by day, tool and caller, and the servers of a team."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where does each host keep what can be called, and by which name does it call it?
+"""The folders in which each host keeps agents, skills and commands, and how it calls them.
 
 One table for all that must agree: discovery, the reading of trees, `call` in rows, docs/hosts.md.
 """
@@ -253,7 +253,7 @@ MANIFESTS = {
 """Files that make a folder a plugin or a list of plugins, and the host that reads them."""
 
 DEFAULT_HOST = "claude"
-"""Who is taken to ask where nothing says so."""
+"""The host that is assumed to ask where none is named."""
 QUALIFY = ("claude", "codex")
 """Hosts that put a plugin's name before the names of what it has."""
 
@@ -266,7 +266,7 @@ _BY_HOST = {(place.host, place.kind): place for place in PLACES}
 
 @lru_cache(4096)
 def find_place(folder: str) -> tuple[Place, int] | None:
-    """The innermost place that an absolute folder lies in, and where in its parts that ends."""
+    """(the innermost place that an absolute folder lies in, after how many parts that ends)"""
     parts = tuple(folder.split("/"))
     for end in range(len(parts), 0, -1):
         for depth in _DEPTHS:
@@ -283,17 +283,17 @@ def is_place(folder: str) -> bool:
 
 
 def place_of(host: str, kind: Kind) -> Place | None:
-    """How the host keeps that kind; None where it has no such thing."""
+    """The host's place for that kind; None where it has none."""
     return _BY_HOST.get((host, kind))
 
 
 def readers(owner: str, kind: Kind) -> tuple[str, ...]:
-    """The hosts that load what lies in the folders of `owner`."""
+    """The hosts that read the folders of `owner`."""
     return READ_BY.get((owner, kind), (owner,))
 
 
 class Owned(Protocol):
-    """What lies in the places of hosts: an entry, or the file of one."""
+    """Something in the places of hosts: an entry, or the file of one."""
 
     @property
     def kind(self) -> Kind: ...
@@ -304,19 +304,19 @@ class Owned(Protocol):
 
 
 def looking_hosts(owned: Owned) -> tuple[str, ...]:
-    """The hosts that look where it lies."""
+    """The hosts that read the folders that it lies in."""
     if owned.packed:  # where one host has a plugin, no other one looks
         return owned.owners
     return tuple(dict.fromkeys(h for owner in owned.owners for h in readers(owner, owned.kind)))
 
 
 def hosts_of(entry: Entry) -> tuple[str, ...]:
-    """The hosts that would load the entry; none named for what lies in no host's place."""
+    """The hosts that would load the entry; none for an entry in no host's place."""
     return tuple(host for host in looking_hosts(entry) if host not in entry.off)
 
 
 def is_known_to(entry: Entry, host: str) -> bool:
-    """Whether the host could start it; what lies in nobody's place could be anybody's."""
+    """Whether the host could start the entry; any host could, if it lies in no host's place."""
     return not (known := looking_hosts(entry)) or host in known and host not in entry.off
 
 

@@ -51,7 +51,7 @@ def open_private(path: str | os.PathLike[str], flags: int) -> int:
 
 
 def read_private(path: str | os.PathLike[str], most: int = MOST_READ) -> bytes:
-    """What a file of ours holds. Raises OSError, also for more than `most` bytes."""
+    """The bytes of a file of ours. Raises OSError, also for more than `most` bytes."""
     with open(path, "rb", opener=open_private) as file:
         data = file.read(most + 1)
     if len(data) > most:
@@ -60,23 +60,23 @@ def read_private(path: str | os.PathLike[str], most: int = MOST_READ) -> bytes:
 
 
 def write_private(path: Path, data: bytes, synced: bool = False) -> None:
-    """Put a file of ours in place, whole or not at all; `synced`: safe from a power cut on return.
+    """Replace a file of ours atomically; `synced`: it survives a power cut after the return.
     Raises OSError."""
-    half = path.with_name(f"{path.name}.part")
-    half.unlink(missing_ok=True)
-    with open(half, "xb", opener=open_private) as file:
+    partial = path.with_name(f"{path.name}.part")
+    partial.unlink(missing_ok=True)
+    with open(partial, "xb", opener=open_private) as file:
         file.write(data)
         if synced:
             file.flush()
             os.fsync(file.fileno())
-    os.replace(half, path)
+    os.replace(partial, path)
     if synced:
         with contextlib.suppress(OSError):
             sync_folder(path.parent)
 
 
 def sync_folder(path: Path) -> None:
-    """Safe from a power cut is now which files it has. Raises OSError."""
+    """Fsync a folder, so that its list of files survives a power cut. Raises OSError."""
     if fcntl is None:  # Windows opens no folders
         return
     fd = os.open(path, os.O_RDONLY)
@@ -87,9 +87,9 @@ def sync_folder(path: Path) -> None:
 
 
 def lock_file(fd: int, alone: bool = True, waits: bool = False) -> bool:
-    """Lock an open file, or share its lock with others who ask; False where it is taken.
+    """Lock an open file, exclusively or (not `alone`) shared; returns False where it is taken.
 
-    One that `waits` raises OSError where it cannot be locked at all.
+    With `waits` it blocks instead, and raises OSError where the file cannot be locked at all.
     """
     if fcntl is None:
         return True
@@ -128,7 +128,7 @@ def make_folder(data_dir: Path, *below: str) -> Path:
 
 
 def check_data_dir(data_dir: Path) -> None:
-    """Looks at all that the server would write there. Raises OSError for the first not ours."""
+    """Checks all files that the server would write there. Raises OSError for the first not ours."""
     make_folder(data_dir)
     below = [data_dir / name for name in _FOLDERS]
     there = [path.name for path in below if path.is_dir() or path.is_symlink()]

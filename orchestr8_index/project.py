@@ -89,7 +89,7 @@ def read_names(data_dir: Path) -> tuple[NamedProject, ...]:
 
 
 def _as_named(project: Project, names: Iterable[NamedProject]) -> Project:
-    """Known by the first folder of its name, in which its agents meet, too."""
+    """The project, under the first folder of its name, which also is its repository."""
     for each in names:
         if covered := each.covers(project):
             first, within = each.places[0][0], os.path.relpath(project.folder, covered)
@@ -120,7 +120,7 @@ def _digest(roots: tuple[str, ...]) -> str:
 def project_of(
     folder: str, home: str, roots: Iterable[str], names: Iterable[NamedProject] = ()
 ) -> Project:
-    """That of a folder, for which these roots were found; by its name where it has one of `names`.
+    """The project of a folder, for which these roots were found, under its name if it has any.
 
     An unmarked folder with roots of its own is one, too; all others share the user's own level,
     which is known by the home folder.
@@ -132,11 +132,11 @@ def project_of(
 
 
 def find_project(folder: str, home: str) -> Project | None:
-    """That of the nearest marked folder above, or of `folder` itself; None without any.
+    """The project of the nearest marked folder, `folder` itself or one above; None without any.
 
     The home folder is none, whatever lies there; a folder that is gone belongs where it was.
     """
-    above = list(_upward(folder, home))[:100]  # in each of which all marks are looked for
+    above = list(_upward(folder, home))[:100]  # bounded, as each is searched for all marks
     tree = next((place for place in above if _is_marked(place)), None)
     if tree is None:
         return None
@@ -149,14 +149,14 @@ def find_project(folder: str, home: str) -> Project | None:
 
 
 def roots_in(facts: Mapping[str, Any]) -> list[str]:
-    """Those that a server wrote into its mcp.pid."""
+    """The roots that a server wrote into its mcp.pid."""
     listed = facts.get("roots")
     return [root for root in listed if isinstance(root, str)] if isinstance(listed, list) else []
 
 
 def heir_of(last: Mapping[str, Any], project: Project | None, home: str) -> str:
-    """The key of the project that has what was learnt before there were projects: that of the
-    roots of the last server, whose facts these are; "" where nobody can tell.
+    """The key of the project that inherits what was learnt before there were projects: that of the
+    last server's roots, by its facts; "" if that is unknown.
 
     Roots that were found have the user's own among them; else they were named, and are a project.
     """
@@ -198,7 +198,7 @@ def _main_tree(top: str) -> str:
 
 
 def _first_line(path: str) -> str:
-    """ "" for what is no small text file."""
+    """The first line of a file's first _MOST bytes; "" if it cannot be read."""
     try:
         line = read_regular(path, _MOST).partition(b"\n")[0]
         return line.decode("utf-8", "surrogateescape")

@@ -63,7 +63,7 @@ class Entry(Struct, array_like=True, frozen=True):
 
     @property
     def line(self) -> str:
-        """As a host lists it for a model that carries the whole catalogue."""
+        """Its line in a list of the whole catalogue, as hosts show one to a model."""
         return f"- {self.qualified}: {self.description}\n"
 
     @property
@@ -212,8 +212,8 @@ class Pattern(Struct, kw_only=True):
 
 
 class Calibration(Struct, frozen=True):
-    """How sure the first hits of past tasks were, on average, by the text alone and with `shift`
-    added to their log odds; and how many of them did their task."""
+    """Of past tasks: `predicted` is the mean confidence in the first hit by the text alone, with
+    `shift` added to the log odds; `right` is the share of first hits that did the task."""
 
     outcomes: int
     predicted: float
@@ -223,7 +223,7 @@ class Calibration(Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Experience:
-    """What the decisions teach the ranking, as one reads it; `revision` names its state.
+    """A read-only view of what the decisions teach the ranking, as of `revision`.
 
     `terms`: for each word of past tasks, the entries (qualified) that have won with it; `blamed`:
     those that failed. `wins`: counted successes of each entry. `words`: of an entry's words, the

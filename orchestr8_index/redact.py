@@ -1,4 +1,4 @@
-"""What must never be written down? Keys, tokens and home folders, taken out of any text.
+"""Redacts what must never be written down: keys, tokens and home folders, in any text.
 
 Standard library only: the watcher uses it too.
 """
@@ -64,7 +64,7 @@ _short = functools.lru_cache(512)(_clean)  # paths and methods of requests come 
 
 
 def redacted(value: object, depth: int = 8) -> object:
-    """The same for what a log line may hold: texts anywhere in lists and mappings, keys too."""
+    """`redact` for any value of a log line: texts anywhere in lists and mappings, keys too."""
     if isinstance(value, str):
         return redact(value)
     if isinstance(value, bool | int | float) or value is None:
@@ -87,7 +87,7 @@ _SECRET = re.compile(
 
 
 def redacted_field(name: str, value: object, depth: int = 8) -> object:
-    """A field whose name says that it is secret is one, whatever it looks like."""
+    """A field's value, redacted; replaced whole if the field's name says that it is secret."""
     return GONE if value and _is_secret(name) else redacted(value, depth - 1)
 
 

@@ -54,8 +54,8 @@ class FoundRoots(NamedTuple):
 def choose_roots(
     roots: Sequence[str], env: Mapping[str, str], cwd: Path, home: Path
 ) -> tuple[tuple[str, ...], str]:
-    """Absolute folders in order of precedence, and where they were named: as they were named where
-    they were, which may be links that lead elsewhere later.
+    """(absolute folders in order of precedence, where they come from). Folders that were named stay
+    as they were named: links among them may lead elsewhere later.
 
     Raises BadSetting for one that is no folder.
     """
@@ -105,7 +105,7 @@ def find_roots(folder: Path, home: Path, env: Mapping[str, str] | None = None) -
 
 
 def _is_above(root: str, project: Path, home: Path) -> bool:
-    """A link in a tree that a stranger made may lead to a folder with all of the machine below."""
+    """Whether a root, through an untrusted link, is an ancestor of the project or the home."""
     above = project != Path(root) and project.is_relative_to(root)
     return above or home.is_relative_to(root)
 
@@ -117,7 +117,7 @@ def claude_folder(home: Path, env: Mapping[str, str]) -> Path:
 
 
 def _of_project(folder: Path) -> Iterator[Path]:
-    """A folder that is a plugin or a list of them, the original's `plugins/`, the hosts' own."""
+    """The folder if it is a plugin or a marketplace, its `plugins/`, the hosts' folders in it."""
     if any((folder / manifest).is_file() for manifest in MANIFESTS):
         yield folder
     yield folder / "plugins"
@@ -134,7 +134,7 @@ def _managed() -> Iterator[Path]:
 
 
 def _of_user(home: Path, env: Mapping[str, str]) -> Iterator[Path]:
-    """A folder for each kind, as much else lies beside them."""
+    """The user's folder of each host and kind; much else lies beside them."""
     for place in PLACES:
         yield from (moved_place(path, home, env) for path in place.user)
 
@@ -271,14 +271,14 @@ def read_toml(file: Path) -> dict[str, Any]:
 
 
 def blanked(text: str) -> str:
-    """Strict JSON of the same length; "" when nothing is there."""
+    """Strict JSON of the same length, without comments and trailing commas; "" if it is empty."""
     text = _TRAILING.sub(_blank, uncommented(text))
     text = text.replace("\ufeff", " ", 1) if text.startswith("\ufeff") else text
     return text if text.strip() else ""
 
 
 def uncommented(text: str) -> str:
-    """The same with spaces for its comments."""
+    """The text with spaces in place of its comments."""
     return _COMMENT.sub(_blank, text)
 
 

@@ -181,7 +181,7 @@ def value_text(raw: Raw, field: str) -> str:
     if len(data) > MAX_VALUE and not _is_text(data):
         raise InvalidParams({field: f"has {len(data):,} bytes; the most is {MAX_VALUE:,}"})
     try:
-        msgspec.json.decode(data, type=Raw)  # looks at all of it, and builds nothing
+        msgspec.json.decode(data, type=Raw)  # checks all of it, and builds nothing
         if _FAR_POWER.search(data) or (len(data) >= 300 and _FAR.search(data)):  # out of range?
             msgspec.json.decode(data)
         return data.decode()
@@ -191,7 +191,7 @@ def value_text(raw: Raw, field: str) -> str:
 
 
 def _is_text(data: bytes) -> bool:
-    """Whether it is a string that is not too long by itself: JSON puts signs before some of it."""
+    """Whether it is a JSON string that is not too long once its escapes are decoded."""
     try:
         return len(msgspec.json.decode(data, type=str).encode()) <= MAX_VALUE
     except (msgspec.DecodeError, UnicodeError):

@@ -26,8 +26,8 @@ SKILLS: tuple[Kind, ...] = ("skill", "workflow")
 AGENTS: tuple[Kind, ...] = ("agent",)
 _DENIED = re.compile(r"(Skill|Agent|Task)\(([^()*]+?)(?:[ :]\*)?\)")
 _BUILT_IN = frozenset("build plan general explore scout compaction title summary".split())
-_NOBODYS = frozenset({"", ".agents", ".agent", ".config"})  # these tell of no host
-Said = tuple[tuple[Kind, ...], str, State]
+_NOBODYS = frozenset({"", ".agents", ".agent", ".config"})  # folders that belong to no one host
+Rule = tuple[tuple[Kind, ...], str, State]
 
 
 class HostFile(NamedTuple):
@@ -40,7 +40,7 @@ class HostFile(NamedTuple):
 
 class Switch(Struct, frozen=True):
     """`what` is a name, `plugin:name`, a pattern, or the path of a skill; `user`: only a person
-    may start it; `declared`: it stands there itself. `file` says so; `own`: it is the project's."""
+    may start it; `declared`: the settings define it. `file` has the rule; `own`: the project's."""
 
     host: str
     kinds: tuple[Kind, ...]
@@ -50,7 +50,7 @@ class Switch(Struct, frozen=True):
     own: bool = False
 
     def fits(self, kind: Kind, names: Collection[str], path: str) -> bool:
-        """Whether it is about the entry of these names in the file at that resolved path."""
+        """Whether it applies to the entry of these names in the file at that resolved path."""
         if kind not in self.kinds:
             return False
         if os.path.isabs(self.what):
@@ -67,26 +67,26 @@ class Switches(Struct, frozen=True):
 
     @property
     def shared(self) -> Switches:
-        """Those of the user, whichever project asks."""
+        """The user's own switches, which apply to every project."""
         rows = tuple(row for row in self.rows if not row.own)
         return Switches(rows, tuple(each for each in self.here if not each[1]) if rows else ())
 
     @property
     def hosts(self) -> frozenset[str]:
-        """Who has switched anything."""
+        """The hosts with any switch."""
         return frozenset(row.host for row in self.rows)
 
     def of(self, host: str, kind: Kind, names: Collection[str], path: str) -> Switch | None:
-        """The last one of a host that is about that entry."""
+        """The host's last switch that applies to the entry."""
         mine = (row for row in reversed(self.rows) if row.host == host and row.state != "declared")
         return next((row for row in mine if row.fits(kind, names, path)), None)
 
     def declared(self) -> Iterator[Switch]:
-        """What stands in the settings themselves and is on, each once, by the last file with it."""
+        """What settings define and do not switch off, each once, from the last file with it."""
         found = {(r.host, r.kinds[0], r.what): r for r in self.rows if r.state == "declared"}
         for (host, kind, name), row in found.items():
-            said = self.of(host, kind, (name,), "")
-            if said is None or said.state != "off":
+            switch = self.of(host, kind, (name,), "")
+            if switch is None or switch.state != "off":
                 yield row
 
 
@@ -111,7 +111,7 @@ def settings_files(home: Path, env: Mapping[str, str], project: Path | None) -> 
 
 
 def read_switches(files: Sequence[HostFile], home: str, project: str) -> Switches:
-    """What the files say now; a file that cannot be read says nothing."""
+    """The switches in the files now; a file that cannot be read has none."""
     rows = tuple(row for file in files for row in _read(file))
     if not rows:
         return NOTHING
@@ -128,55 +128,55 @@ def _hosts_in(level: str) -> Iterator[str]:
 
 
 def _read(file: HostFile) -> Iterator[Switch]:
-    said = (read_toml if file.host == "codex" else read_json)(Path(file.path))
-    for kinds, what, state in _SAYS[file.host](said):
+    settings = (read_toml if file.host == "codex" else read_json)(Path(file.path))
+    for kinds, what, state in _FROM[file.host](settings):
         if isinstance(what, str) and what and what.encode("utf-8", "ignore").decode() == what:
             yield Switch(file.host, kinds, what, state, file.path, file.own)
 
 
-def _of_claude(said: dict[str, Any]) -> Iterator[Said]:
+def _of_claude(settings: dict[str, Any]) -> Iterator[Rule]:
     states: dict[Any, State] = {"off": "off", "user-invocable-only": "user"}
-    for name, value in _items(said.get("skillOverrides")):
+    for name, value in _items(settings.get("skillOverrides")):
         yield SKILLS, name, states.get(value if isinstance(value, str) else "", "on")
-    for rule in _list(_table(said.get("permissions")).get("deny")):
+    for rule in _list(_table(settings.get("permissions")).get("deny")):
         if denied := _DENIED.fullmatch(str(rule)):
             of_skill = denied[1] == "Skill"
             yield SKILLS if of_skill else AGENTS, denied[2].strip(), "user" if of_skill else "off"
 
 
-def _of_codex(said: dict[str, Any]) -> Iterator[Said]:
-    for each in _list(_table(said.get("skills")).get("config")):
+def _of_codex(settings: dict[str, Any]) -> Iterator[Rule]:
+    for each in _list(_table(settings.get("skills")).get("config")):
         rule = _table(each)
         what = rule.get("path") or rule.get("name")
         yield ("skill",), what, "off" if rule.get("enabled") is False else "on"  # type: ignore[misc]
 
 
-def _of_gemini(said: dict[str, Any]) -> Iterator[Said]:
-    skills = _table(said.get("skills"))
+def _of_gemini(settings: dict[str, Any]) -> Iterator[Rule]:
+    skills = _table(settings.get("skills"))
     if skills.get("enabled") is False:
         yield ("skill",), "*", "off"
     for name in _list(skills.get("disabled")):
         yield ("skill",), name, "off"
-    for name, rule in _items(_table(said.get("agents")).get("overrides")):
+    for name, rule in _items(_table(settings.get("agents")).get("overrides")):
         yield AGENTS, name, "off" if _table(rule).get("enabled") is False else "on"
 
 
-def _of_opencode(said: dict[str, Any]) -> Iterator[Said]:
-    """Its files are merged: one that does not speak of `disable` leaves it as it was."""
-    for name, value in (*_items(said.get("mode")), *_items(said.get("agent"))):
+def _of_opencode(settings: dict[str, Any]) -> Iterator[Rule]:
+    """opencode merges its files: one without `disable` leaves it as it was."""
+    for name, value in (*_items(settings.get("mode")), *_items(settings.get("agent"))):
         rule = _table(value)
         if name not in _BUILT_IN and rule.keys() - {"disable"}:
             yield AGENTS, name, "declared"
         if isinstance(off := rule.get("disable"), bool):
             yield AGENTS, name, "off" if off else "on"
-    for name, value in _items(said.get("command")):
+    for name, value in _items(settings.get("command")):
         if _table(value).get("template"):
             yield ("workflow",), name, "declared"
-    for pattern, value in _items(_table(said.get("permission")).get("skill")):
+    for pattern, value in _items(_table(settings.get("permission")).get("skill")):
         yield ("skill",), pattern, "off" if value == "deny" else "on"
 
 
-_SAYS = {"claude": _of_claude, "codex": _of_codex, "gemini": _of_gemini, "opencode": _of_opencode}
+_FROM = {"claude": _of_claude, "codex": _of_codex, "gemini": _of_gemini, "opencode": _of_opencode}
 
 
 def _table(value: object) -> dict[str, Any]:

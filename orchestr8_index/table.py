@@ -23,18 +23,18 @@ Scope = Literal["read", "report", "admin"]
 
 
 def error_kind(code: int) -> type[RequestError]:
-    """The error that a code of JSON-RPC stands for; its kin of the same code are read as it."""
+    """The error class of a JSON-RPC code; its subclasses of the same code are read as it."""
     return next((k for k in RequestError.__subclasses__() if k.code == code), RequestError)
 
 
 def error_name(outcome: str) -> str:
-    """An error's own name for its code; what is no such code as it is."""
+    """The name of the error class for a code as text; other text as it is."""
     return error_kind(int(outcome)).__name__ if outcome.startswith("-") else outcome
 
 
 def is_failure(code: int) -> bool:
-    """Whether a call that ended so failed. What others hold or have changed is an answer, and so is
-    a refusal of a server that is full."""
+    """Whether a call that ended with this code counts as failed. Conflicts among agents do not, nor
+    do refusals of a server that is full."""
     return not issubclass(error_kind(code), WithFacts | TooManyRequests | Overloaded)
 
 

@@ -1,4 +1,4 @@
-"""Which words count? Text becomes terms: folded, split, stemmed, without what every request says.
+"""The tokenizer: text becomes terms, which are folded, split and stemmed, without stop words.
 
 `terms("Please review our K8s YAML")` is `["review", "k8s", "yaml"]`. A compound written in
 camelCase counts whole and in parts; a run of Chinese, Japanese or Korean characters counts as its
@@ -48,7 +48,7 @@ SAME = {
 }
 """Names with marks, and as a word: both are the same term."""
 NAMES = {"Go": "golang", "Make": "Make", "IT": "IT", "CAN": "CAN", "D": "dlang"}
-"""Everyday words that are names, too: as written, and as the word that can be nothing else."""
+"""Everyday words that are names, too: as written → an unambiguous word."""
 _NAMED = frozenset(NAMES.values())
 
 STOP = frozenset(
@@ -78,7 +78,7 @@ Forms = tuple[str, str, tuple[str, ...]]
 """(a word folded, its stem, its terms)"""
 
 
-_OF_THEIR_OWN = {
+_EXCEPTIONS = {
     form: stem
     for stem, forms in {
         "accessibility": "accessibility accessible accessibly",
@@ -96,12 +96,12 @@ _OF_THEIR_OWN = {
     }.items()
     for form in forms.split()
 }
-"""The stems of words that the stemmer takes for others: accessibility for access, container for
-contain, experiment for experience."""
+"""The stems of words that the stemmer conflates with others: accessibility with access, container
+with contain, experiment with experience."""
 
 
 class Terms:
-    """Turns text into terms and remembers the raw words it has seen, at most `bound` of them."""
+    """Turns text into terms; the forms of at most `bound` raw words are cached."""
 
     def __init__(self, bound: int = 1024) -> None:
         self.stem: Callable[[str], str] = stem_of
@@ -109,7 +109,7 @@ class Terms:
         self._forms = Memo[str, Forms](bound, self._forms_of)
 
     def forget(self) -> None:
-        """Give up the words remembered; they are stemmed again when they come."""
+        """Clear the cache of raw words."""
         self._forms.clear()
 
     def __call__(self, text: str) -> list[str]:
@@ -123,7 +123,7 @@ class Terms:
         return self._forms[raw][2]
 
     def forms(self, raws: Iterable[str]) -> list[Forms]:
-        """Of each word as it is written."""
+        """The forms of each word as it is written."""
         return list(map(self._forms.__getitem__, raws))
 
     def _forms_of(self, raw: str) -> Forms:
@@ -155,13 +155,13 @@ def _stemmer() -> Callable[[str], str]:
 
 
 def stem_of(word: str) -> str:
-    """Of a folded word."""
-    return _OF_THEIR_OWN.get(word) or _stemmer()(word)
+    """The stem of a folded word: an exception's own, else the Snowball stemmer's."""
+    return _EXCEPTIONS.get(word) or _stemmer()(word)
 
 
 def usual_stem(stem: str) -> str:
-    """The stemmer's for one of ours: word vectors and word lists know no other."""
-    return _stemmer()(stem) if stem in _OF_THEIR_OWN else stem
+    """The stemmer's own stem of an exception; word vectors and word lists have only these."""
+    return _stemmer()(stem) if stem in _EXCEPTIONS else stem
 
 
 def raw_words(text: str) -> list[str]:
@@ -174,7 +174,7 @@ def raw_words(text: str) -> list[str]:
 
 
 def simplified(text: str) -> str:
-    """With simplified Chinese characters for traditional ones."""
+    """The text with simplified Chinese characters for traditional ones."""
     return text if text.isascii() else text.translate(_simplified())
 
 
@@ -194,7 +194,7 @@ def fold(text: str) -> str:
 
 
 def fold_name(name: str) -> str:
-    """A name as one looks it up: `Code_Reviewer`, `code-reviewer` and `code reviewer` are one."""
+    """The key of a name: `Code_Reviewer`, `code-reviewer` and `code reviewer` have the same."""
     return " ".join(_OF_NAME.findall(fold(name)))
 
 

@@ -68,7 +68,7 @@ def read_params(kind: type[AnyParams], raw: bytes) -> AnyParams:
 
 
 def _decoded(kind: type[AnyParams], raw: bytes) -> AnyParams:
-    """Raises ValidationError, and InvalidParams for spellings of one field that differ."""
+    """Raises ValidationError, and InvalidParams for two SPELLINGS with different values."""
     try:
         return msgspec.json.decode(raw, type=kind)
     except msgspec.ValidationError:
@@ -84,7 +84,7 @@ def _decoded(kind: type[AnyParams], raw: bytes) -> AnyParams:
 
 
 def spellings_of(params: type[Params]) -> set[str]:
-    """What the field that says what is to be done may be called; none where there is none."""
+    """The names that the params' TASK field may have; none without such a field."""
     own = {field.name for field in msgspec.structs.fields(params)} - {params.TASK}
     return set(SPELLINGS) - own if params.TASK else set()
 
@@ -110,9 +110,9 @@ def _problems(params: type[Params], raw: bytes) -> dict[str, str]:
         return {"params": "must be an object with named fields, not a list or a bare value"}
     fields = {field.name: field for field in msgspec.structs.fields(params)}
     spelt = next((name for name in sorted(spellings_of(params) & given.keys())), params.TASK)
-    strange = [name for name in given if name not in fields and name != spelt]
+    unknown = [name for name in given if name not in fields and name != spelt]
     known = ", ".join(spelt if name == params.TASK else name for name in fields) or "none"
-    problems = {name[:100]: "unknown field" for name in strange[:MOST_NAMED]}
+    problems = {name[:100]: "unknown field" for name in unknown[:MOST_NAMED]}
     problems |= dict.fromkeys(list(problems)[:1], STRANGE + known)
     for name, field in fields.items():
         name = spelt if name == params.TASK else name
@@ -162,7 +162,7 @@ def describe_error(error: Exception, whole: str = "") -> str:
 
 
 def _name(types: str) -> str:
-    """`int | null` is a whole number: what may be left out need not be told of null."""
+    """The types in words, without null: `int | null` is "a whole number"."""
     names = [name for name in types.split(" | ") if name != "null"] or ["null"]
     return " or ".join(_WORDS.get(name, name) for name in names)
 

@@ -52,7 +52,7 @@ class Variable(NamedTuple):
 
 @functools.cache
 def variables(group: type[msgspec.Struct]) -> tuple[Variable, ...]:
-    """The described fields of a struct; the others are not for the environment to decide."""
+    """The fields of a struct that have a description; the environment sets no others."""
     found = []
     for field in msgspec.structs.fields(group):
         kind, *metas = get_args(field.type) or (field.type,)
@@ -73,7 +73,7 @@ def read(
 ) -> dict[str, Any]:
     """The values of the group's fields, where an argument in `given` or the environment has one.
 
-    `absolute` makes a whole path of one that was named. Raises BadSetting for what cannot be used.
+    `absolute` makes a named path absolute. Raises BadSetting for a value that cannot be used.
     """
     found = {}
     for each in variables(group):
@@ -91,7 +91,7 @@ def read(
 
 
 def _origin(name: str, text: str) -> str:
-    """As browsers write it: the usual port left out. Raises BadSetting."""
+    """An origin as browsers write it, without the default port. Raises BadSetting."""
     if not _ORIGIN.fullmatch(text):
         sentence = f"{name}: {text} is no origin."
         raise BadSetting(sentence, "Give scheme, host and port, as http://localhost:5173.")

@@ -1,4 +1,4 @@
-"""How much does a term say about an entry, and about a query? The ranking's formulas and constants.
+"""The ranking's formulas and constants: BM25F, and idf with a prior.
 
 BM25F: a term's frequency is summed over the fields, each normalised by its own length, and only
 then saturated (Robertson, Zaragoza and Taylor, "Simple BM25 extension to multiple weighted fields",
@@ -14,11 +14,11 @@ K1 = 0.9
 FIELDS = ("name", "description", "body")
 FIELD_WEIGHT = (4.0, 1.0, 0.3)
 FIELD_B = (0.2, 0.5, 0.75)
-BODY_CREDIT = 1.5  # what a missing body adds to the other fields, where all others have one
+BODY_CREDIT = 1.5  # boost of the fields of an entry without a body, where all others have one
 PAIR_WEIGHT = 0.6
-BODY_SHARE = 0.1  # a term of names and descriptions counts at least this share of its bodies as df
+BODY_SHARE = 0.1  # df of a term in names or descriptions: at least this share of all with it
 MISSPELT_WEIGHT = 0.5
-PRIOR_ENTRIES = 250  # so many entries of other catalogues stand behind a term's rarity here
+PRIOR_ENTRIES = 250  # weight of the prior on a document frequency, in entries
 NAMING_POWER = 0.06
 MEANING_WEIGHT = 0.9
 MEANING_FULL_TO, MEANING_FALL = 200, 0.5  # in a catalogue of more entries it falls by this power
@@ -34,12 +34,12 @@ def idf(df: float, entries: int) -> float:
 
 
 def expected(df: int, entries: int, share: float) -> float:
-    """`df` as if PRIOR_ENTRIES more entries had the term as often as texts in general do."""
+    """`df` smoothed by PRIOR_ENTRIES more entries, of which `share` have the term, as texts do."""
     return (df + PRIOR_ENTRIES * share) / (entries + PRIOR_ENTRIES) * entries
 
 
 def topical(naming: float) -> float:
-    """Words that things are named by say more about a request than those that tell a story."""
+    """The weight of a word by its frequency in names (1: average): those name what is wanted."""
     return math.pow(naming, NAMING_POWER)
 
 
@@ -49,5 +49,5 @@ def query_weight(tf: int, df: float, entries: int, share: float = 1.0) -> int:
 
 
 def highest(weights: int) -> int:
-    """The score that an entry with every query term saturated has."""
+    """The score of an entry in which query terms of these total weights are saturated."""
     return weights * round(SAT_MAX * SAT_SCALE)

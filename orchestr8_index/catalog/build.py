@@ -1,8 +1,8 @@
-"""How is a snapshot made? The short-lived child process: scan, parse, count, write, say so, end.
+"""The build of a snapshot, in a short-lived child process: scan, parse, count, write.
 
 It reads one JSON request from standard input and writes JSON lines: progress, then one result.
-Which file it is reading stands in a note beside the build, so that whoever waits for it can tell
-which file killed or held it.
+A note beside the build names the file being read, so that the parent can tell which file killed or
+blocked it.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 NOTE = "reading"
 PROGRESS_EVERY = 0.1
-KIND = 5  # questions go first where there are fewer cores than work, and a build still ends
+KIND = 5  # niceness: questions go first where cores are scarce, and a build still ends
 
 
 def build(request: BuildRequest, say: Callable[[BuildLine], None]) -> BuildLine:
@@ -58,7 +58,7 @@ def build(request: BuildRequest, say: Callable[[BuildLine], None]) -> BuildLine:
             shutil.rmtree(made, ignore_errors=True)
             return BuildLine(fresh=True)
         manifest = _write(made, found, catalogue, words, request, started)
-    except OSError:  # at anything else the note must stay, for whoever asks which file did it
+    except OSError:  # after anything else the note must stay, for the parent
         shutil.rmtree(made, ignore_errors=True)
         raise
     return BuildLine(generation=generations.publish(made, *manifest).generation)
@@ -67,7 +67,7 @@ def build(request: BuildRequest, say: Callable[[BuildLine], None]) -> BuildLine:
 def _lent(
     generations: Generations, words: Words, request: BuildRequest, say: Callable[[BuildLine], None]
 ) -> Previous | None:
-    """What the shared part lends, as it is now."""
+    """Build the roots that projects share; what their generation lends, None without such roots."""
     if not request.shared:
         return None
     from .reuse import read_previous
@@ -75,7 +75,7 @@ def _lent(
 
     shared = Generations(Path(request.data_dir), digest_of_roots(request.shared))
     unless = ""
-    if request.unless or not generations.newest():  # else all is to be read again
+    if request.unless or not generations.newest():  # else read everything again
         with contextlib.suppress(SnapshotUnreadable):
             unless = shared.manifest(shared.newest()).digest
     part = {"roots": request.shared, "unless": unless, "place": "", "shared": ()}
@@ -148,7 +148,7 @@ def _write(
 
 
 class BuildProgress:
-    """Notes each file before it is opened or counted, and says at times how far the build is."""
+    """Notes each file before it is opened or counted, and reports progress now and then."""
 
     def __init__(self, note: Path, found: Scan, say: Callable[[BuildLine], None]) -> None:
         self._file = open(note, "wb", buffering=0)
@@ -179,25 +179,25 @@ def _say(line: BuildLine) -> None:
     sys.stdout.buffer.flush()
 
 
-def _be_kind() -> None:
+def _lower_priority() -> None:
     if hasattr(os, "nice"):
         os.nice(KIND)
 
 
 def main() -> int:
-    """Exit status 0 with a result line, 1 with an error line. Started before there is a request,
-    it loads what a build needs meanwhile; it ends where none comes."""
+    """Exit status 0 with a result line, 1 with an error line. With AHEAD it imports what a build
+    needs before the request comes; without a request it ends."""
     gc.disable()
     os.umask(0o077)
     if ahead := AHEAD in sys.argv:
-        _be_kind()
+        _lower_priority()
         from . import collect as catalogue  # noqa: F401
-    asked = sys.stdin.buffer.read()
-    if not asked:
+    data = sys.stdin.buffer.read()
+    if not data:
         return 0
-    request = msgspec.json.decode(asked, type=BuildRequest)
-    if request.unless and not ahead:  # else somebody waits for it
-        _be_kind()
+    request = msgspec.json.decode(data, type=BuildRequest)
+    if request.unless and not ahead:  # else a caller waits for it
+        _lower_priority()
     try:
         _say(build(request, _say))
     except OSError as error:

@@ -1,6 +1,6 @@
-"""What do the server and a build's child say to each other? The request, its lines, and its note.
+"""The protocol between the server and a build's child: the request, its lines, and its note.
 
-The server needs these words alone: what a build itself loads would cost it a megabyte.
+It is apart from the build, whose imports would cost the server a megabyte.
 """
 
 from __future__ import annotations
@@ -18,12 +18,11 @@ AHEAD = "--ahead"
 
 
 class BuildRequest(Struct, frozen=True):
-    """`unless` is the input digest for which nothing needs to be done, but to look at the files
-    of which a change is known (`named`). With an empty one all files are read. `place` is where
-    the generations of these roots lie, by its digest; `shared` are those of the roots that other
-    projects have, too: they are built first, as a generation of their own that lends the rest.
-    `switches` are those of the hosts' settings, `moved` the folders of hosts that lie elsewhere,
-    each with its usual name."""
+    """`unless` is the input digest for which only the files of a known change (`named`) are read;
+    with "" all files are read. `place` is the digest that names the folder of generations of these
+    roots. `shared` are the roots that other projects have, too: they are built first, as a
+    generation that lends cards and texts to this one. `switches` are those of the hosts' settings,
+    `moved` the folders of hosts that lie elsewhere, each with its usual name."""
 
     roots: tuple[str, ...]
     data_dir: str
@@ -38,7 +37,7 @@ class BuildRequest(Struct, frozen=True):
 
 
 class BuildLine(Struct, frozen=True, omit_defaults=True):
-    """One line of the child: where its note lies, progress, or (last) a result."""
+    """One line of the child: the path of its note, progress, or (last) a result."""
 
     note: str = ""
     done: int = 0
@@ -61,7 +60,7 @@ class Note(Struct, frozen=True):
 
 
 def read_note(note: str) -> Note | None:
-    """What the child noted last, or None where nothing whole is there."""
+    """The child's last note; None if there is none, or not a whole one."""
     try:
         data = Path(note).read_bytes()
         return msgspec.msgpack.decode(data[4 : 4 + int.from_bytes(data[:4], "big")], type=Note)

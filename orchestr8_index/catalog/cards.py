@@ -1,7 +1,7 @@
-"""What does one file give by itself? A card: all that can be told without looking at the others.
+"""A card is the cached result of parsing one file: everything that depends on no other file.
 
-Reading and parsing a file is the dear part of a build. A card holds what came of it, so that the
-next build needs the file again only if it has changed.
+Reading and parsing are the expensive part of a build. With a card the next build reads the file
+again only if it has changed.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from .parse import Parsed, mentionable
 from .scan import Source
 
 Stamp = tuple[int, ...]
-"""(size, mtime_ns, ctime_ns, inode) of a file when it was read; () is never trusted."""
+"""(size, mtime_ns, ctime_ns, inode) of a file when it was read; () never counts as unchanged."""
 
 
 class Card(Struct, array_like=True):
-    """`place` is what makes the file this file; `digest` is of its bytes. Without an `entry`
-    (msgpack of the Entry, as its own file says it) the file was refused, or is a duplicate of
-    `identity` = (kind, plugin, name). `adjusted`: other files said more about the entry."""
+    """`place` is the card's key (`place_of`); `digest` is of the file's bytes. Without an `entry`
+    (msgpack of the Entry, from this file alone) the file was refused, or is a duplicate of
+    `identity` = (kind, plugin, name). `adjusted`: other files add to the served entry."""
 
     place: bytes
     stamp: Stamp
@@ -45,7 +45,7 @@ class Card(Struct, array_like=True):
     adjusted: bool = False
 
     def move(self, root: int) -> None:
-        """Its root has another number among the roots of this build."""
+        """Set the number that the file's root has in this build."""
         if self.root != root and self.entry:
             entry = msgspec.msgpack.decode(self.entry, type=Entry)
             self.entry = msgspec.msgpack.encode(msgspec.structs.replace(entry, root=root))
@@ -53,7 +53,7 @@ class Card(Struct, array_like=True):
 
     @property
     def key(self) -> tuple[Kind, str, str]:
-        """The identity of what is an entry."""
+        """The identity, for a card that has one."""
         assert self.identity is not None
         return self.identity
 
@@ -68,7 +68,7 @@ class Card(Struct, array_like=True):
 
 
 def place_of(source: Source, root: str) -> bytes:
-    """Everything but the bytes that decides what becomes of a file."""
+    """A key of everything but the bytes that decides how a file is read."""
     facts = (root, source.path, source.kind, source.stem, source.plugin)
     flags = (source.tentative, source.packed, source.plain, source.qualified, source.by_person)
     flagged = "".join(f"{flag:d}" for flag in flags) + ",".join(source.off)
@@ -87,7 +87,7 @@ def digest_of(data: bytes) -> bytes:
 
 
 def make_card(place: bytes, stamp: Stamp, digest: bytes, parsed: Parsed) -> Card:
-    """Everything that a file gives by itself."""
+    """The card of a parsed file."""
     card = Card(place, stamp, digest, parsed.report)
     if parsed.entry is not None:
         _describe(card, parsed.entry, parsed.body)
@@ -116,6 +116,6 @@ def folded_labels(entry: Entry) -> tuple[str, ...]:
 
 
 def _same(description: str, body: str) -> bytes:
-    """Equal for texts that no question can tell apart; empty where there is no text."""
-    said, words = fold_name(description), " ".join(body.split())
-    return digest_of(f"{said}\0{words}".encode()) if said or words else b""
+    """A digest of description and body, without case and white space; empty if both are."""
+    folded, words = fold_name(description), " ".join(body.split())
+    return digest_of(f"{folded}\0{words}".encode()) if folded or words else b""

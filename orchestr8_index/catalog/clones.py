@@ -30,7 +30,7 @@ def find_clones(
 
 
 def _near_equal(places: Iterable[int], terms_of: Callable[[int], set[int]]) -> list[list[int]]:
-    """Each joins the first group whose first member it equals nearly."""
+    """Each place joins the first group whose first member has an overlap of SAME or more."""
     groups: list[tuple[set[int], list[int]]] = []
     for place in places:
         own = terms_of(place)
@@ -43,12 +43,12 @@ def _near_equal(places: Iterable[int], terms_of: Callable[[int], set[int]]) -> l
 
 
 def overlap(one: Set[object], other: Set[object]) -> float:
-    """The share of all terms that both have; two empty texts are equal."""
+    """The Jaccard index of two sets; 1 if both are empty."""
     return len(one & other) / len(one | other) if one or other else 1.0
 
 
 def fold(segment: Segment, places: Iterable[int]) -> Iterable[int]:
-    """Without those of whose group a better one came before."""
+    """The places, best first, without those of which a clone came before."""
     taken: set[int] = set()
     for place in places:
         if place not in taken:

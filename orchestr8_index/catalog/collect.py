@@ -1,8 +1,7 @@
-"""What is in the trees? Sources read, names settled, roles and mentions resolved.
+"""Reads the sources into a catalogue: cards, unique names, roles, mentions, findings.
 
-A file whose card the last generation has, and that has not changed since, is not opened. All that
-depends on more than one file is worked out anew from the cards, so that it makes no difference
-which of them are old.
+An unchanged file whose card the last generation has is not opened. All that depends on more than
+one file is computed again from the cards, so that it makes no difference which of them are old.
 """
 
 from __future__ import annotations
@@ -28,13 +27,13 @@ from .scan import Scan, Source, may_be_qualified
 from .spill import READ, Filling, SpilledEntry
 from .word_vectors import Words
 
-JUST_NOW = 50_000_000  # ns: so fresh a file may change again without its times showing it
+JUST_NOW = 50_000_000  # ns: a file changed so recently may change again with the same times
 _ENTRY = msgspec.msgpack.Decoder(Entry)
 
 
 @dataclass(slots=True)
 class Catalogue:
-    """`parsed` says how many files were not as the last generation knew them."""
+    """`parsed`: how many files differ from the last generation's cards."""
 
     kinds: dict[Kind, KindData]
     reports: list[FileReport] = field(default_factory=list)
@@ -62,8 +61,8 @@ def read_catalogue(
     named: Collection[str] = (),
     folder: Path | None = None,
 ) -> Catalogue:
-    """`reading` is told of each source before it is opened, and again before it is counted;
-    `named` are opened in any case. What is read lies in `folder` for a while."""
+    """`reading` is called with each source before it is opened, and again before it is counted;
+    the paths `named` are opened in any case. `folder` is for temporary files."""
     previous = previous or Previous()
     embedder, split = Embedder(words or Words()), Terms(bound=REMEMBERED)
     folder = folder or Path(tempfile.gettempdir())
@@ -91,7 +90,7 @@ def read_catalogue(
 
 @dataclass(slots=True)
 class _Intake:
-    """Goes through the sources in their order; the first file by path has a name."""
+    """Goes through the sources in their order; of files of one name the first by path has it."""
 
     found: Catalogue
     scan: Scan
@@ -111,22 +110,22 @@ class _Intake:
         if card is None or card.stamp != stamp or f"{root}/{source.path}" in self.named:
             self._read(number, source, place, card, origin, at)
         elif card.identity and not card.entry and not self._first_of(source, card):
-            self._read(number, source, place)  # it was a duplicate, and is no more
+            self._read(number, source, place)  # it was a duplicate in the last generation
         else:
             self._settle(number, source, card, origin, at)
 
     def _known(self, place: bytes, stamp: Stamp) -> tuple[Card | None, int, int]:
-        """The card that is true, else the one to compare with, and where its entry stands."""
+        """(the card of this stamp, else one whose digest to compare; its entry's origin, place)"""
         known = [
             table[place]
             for table in (self.previous.lendable, self.previous.found)
             if place in table
         ]
-        true = (each for each in known if each[0].stamp == stamp)
-        return next(true, known[-1] if known else (None, READ, -1))
+        current = (each for each in known if each[0].stamp == stamp)
+        return next(current, known[-1] if known else (None, READ, -1))
 
     def _first_of(self, source: Source, card: Card) -> Source | None:
-        """Who has the name already: the same identity, or the one that the host prefers."""
+        """The source that has taken the identity already, or a name that hosts load once."""
         return next(filter(None, map(self.taken.get, _claims(source, card))), None)
 
     def _read(
@@ -191,8 +190,8 @@ class _Intake:
 
 
 def _claims(source: Source, card: Card) -> list[tuple[str, ...]]:
-    """What an entry has for itself: its identity, its name in its own folder, and its name in the
-    own folders of its hosts."""
+    """The keys that one entry alone may have: its identity, its name in its folder, and its name in
+    the own folders of its hosts."""
     kind, plugin, name = card.key
     bare = name.removeprefix(f"{source.folders.replace('/', ':')}:")
     own = () if source.packed else source.owners
@@ -204,7 +203,7 @@ def _claims(source: Source, card: Card) -> list[tuple[str, ...]]:
 
 
 def _is_another(first: Source, source: Source) -> bool:
-    """Two agents of one name, told apart by the folder in which the later one lies."""
+    """Whether the later of two agents of one name can be qualified by its folder."""
     apart = first.folders != source.folders and bool(source.folders)
     return apart and not source.qualified and may_be_qualified(source)
 
@@ -254,17 +253,17 @@ def _resolve_roles(found: Catalogue, scan: Scan) -> None:
             entry = primaries.get(place) or _ENTRY.decode(kind_data.rows[place].card.entry)
             primaries[place] = _described_by(known, entry)
     found.roles = tuple(resolved.values())
-    _respeak(kind_data, primaries)
+    _redescribe(kind_data, primaries)
 
 
-def _respeak(kind_data: KindData, described: dict[int, Entry]) -> None:
-    """Agents that the registry describes, and those that it described in the last generation."""
+def _redescribe(kind_data: KindData, described: dict[int, Entry]) -> None:
+    """Update agents that the registry describes, or described in the last generation."""
     for place, row in enumerate(kind_data.rows):
         if place in described:
             _serve(row, described[place])
-            kind_data.respeak(row, described[place])
+            kind_data.redescribe(row, described[place])
         elif row.card.adjusted:
-            kind_data.respeak(row, _ENTRY.decode(row.card.entry))
+            kind_data.redescribe(row, _ENTRY.decode(row.card.entry))
 
 
 def _serve(row: SpilledEntry, entry: Entry) -> None:
@@ -290,7 +289,7 @@ def _find_mentions(found: Catalogue) -> None:
 
 
 def read_file(source: Source, roots: tuple[str, ...], most: int) -> tuple[bytes, FileReport | None]:
-    """At most `most` bytes. What has grown or vanished since the scan is refused like any other."""
+    """(at most `most` bytes, None), or (b"", a refusal) for a file too large or unreadable."""
     root = roots[source.root]
     try:
         data = read_within(roots, root, source.path, most)
@@ -308,8 +307,8 @@ def _refusal(source: Source, root: str, reason: str, cure: str) -> FileReport:
 
 
 def _of_cards(cards: Sequence[Card], undescribed: Collection[tuple[str, str]]) -> Iterator[Finding]:
-    """Findings about entries and between them; of `undescribed` roots and paths it is told already
-    that they lack a description."""
+    """Findings about entries and between them; a missing description of the files `undescribed`,
+    (root, path), is reported already."""
     for card in cards:
         for finding in findings.placed(card.findings, card.report.root):
             if finding.rule == "name-differs" or (finding.root, card.path) not in undescribed:
@@ -333,7 +332,7 @@ def _collisions(cards: Iterable[Card]) -> Iterator[Finding]:
 
 
 def _indistinct(cards: Iterable[Card]) -> Iterator[Finding]:
-    """Entries of one kind whose texts are the same: no question can tell them apart."""
+    """Findings on entries of one kind with the same text."""
     by_text: dict[tuple[str, bytes], list[Card]] = {}
     for card in cards:
         if card.same:

@@ -1,4 +1,4 @@
-"""What would the catalogue's owner want to mend? Findings from what a build has seen."""
+"""Findings: what the catalogue's owner may want to mend, from what a build has seen."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ LONG, SHORT, TELLING = 1024, 300, 3
 def of_reports(
     reports: Iterable[FileReport], names: Mapping[tuple[str, str], str]
 ) -> Iterator[Finding]:
-    """A finding for every entry file that was mended or left out. `names` has those of entries, as
-    `plugin:name`, by root and path."""
+    """A finding for every entry file that was repaired or skipped. `names`: (root, path) →
+    `plugin:name` of the entry."""
     for report in reports:
         if not report.is_entry or report.outcome == "indexed":
             continue
@@ -36,12 +36,12 @@ def of_reports(
 
 
 def placed(found: Iterable[Finding], root: str) -> Iterator[Finding]:
-    """The same, of that root."""
+    """The findings, with this root where they have none."""
     return (finding if finding.root else replace(finding, root=root) for finding in found)
 
 
 def _severity(report: FileReport) -> Literal["error", "warning", "info"]:
-    """What the host would leave out as well is as its owner wanted it; a link loses nothing."""
+    """info for files that the host ignores, too, and for links; error for a lost entry."""
     if report.reason.startswith(("hidden:", "unlisted:", "switched off:", "duplicate: a link")):
         return "info"
     lost = report.outcome == "skipped" and not report.reason.startswith("declared:")
@@ -62,7 +62,7 @@ def _rule(report: FileReport) -> str:
 
 
 def of_entry(entry: Entry) -> Iterator[Finding]:
-    """Findings that its own file is enough for."""
+    """Findings about an entry that need no other file."""
     folders = entry.folders.replace("/", ":")
     if fold_name(entry.name.removeprefix(f"{folders}:")) != fold_name(entry.stem):
         message = f"the file is called {entry.stem}, the {entry.kind} {entry.name}"
@@ -86,7 +86,7 @@ def _about(
 
 
 def of_troubles(troubles: Iterable[tuple[str, str, str]]) -> Iterator[Finding]:
-    """Of roots, paths and what is wrong there."""
+    """Findings from (root, path, what is wrong with the manifest)."""
     for root, path, message in troubles:
         yield Finding("manifest", "warning", "", path, None, message, "Mend the manifest.", root)
 

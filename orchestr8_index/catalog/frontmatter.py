@@ -57,7 +57,7 @@ _TYPES = ("bool", "int", "float", "timestamp", "binary")
 
 
 class TextLoader(SafeLoader):
-    """Safe, and a scalar stays what the file says: no dates, no floats, no `yes` that is true.
+    """A safe loader that leaves scalars, but null, as text: no dates, floats or booleans.
 
     So with explicit tags too: PyYAML's own reading of `!!bool maybe` ends in a KeyError.
     """
@@ -81,9 +81,9 @@ class Hostile(ValueError):
 
 @dataclass(slots=True)
 class Header:
-    """`mended` names each repair as (what, line in the file, cure); lines count from 1.
+    """`mended` has each repair as (what, line in the file, cure); `lines`: field → its line.
 
-    `lines` says on which line a field stands.
+    Lines count from 1.
     """
 
     limits: ReadLimits = USUAL
@@ -128,7 +128,7 @@ def read_header(text: str, limits: ReadLimits = USUAL) -> Header:
 
 
 def _read_toml(header: Header, block: str, body: str) -> Header:
-    """As a generator of static sites writes it; no host reads it."""
+    """A TOML header between +++, as generators of static sites write it; no host reads it."""
     header.present, header.body = True, body
     cure = "Hosts read YAML: write its fields as `key: value` between two lines with ---."
     try:
@@ -141,8 +141,8 @@ def _read_toml(header: Header, block: str, body: str) -> Header:
 
 
 def _unwrapped(header: Header, text: str) -> str:
-    """A model that writes a file may put all of it into a code fence or quotes, or its header
-    alone, may say a word before, and may indent it."""
+    """Undo what models do when they write a file: a code fence or quotes around the file or its
+    header, an announcement before it, indentation."""
     if head := _HEAD.match(text):
         header.first_line += head["above"].count("\n")
         cure = "Put a line with --- in the place of both fence lines."
@@ -155,9 +155,9 @@ def _unwrapped(header: Header, text: str) -> str:
     if indented := _INDENTED.match(text):
         header.mend("the header is indented", 1, "Begin its lines in the first column.")
         return re.sub(f"^{indented['pad']}", "", text, flags=re.MULTILINE)
-    said = _ANNOUNCED.match(text)
-    opening = _WRAPPED.match(text, said.end() if said else 0)
-    if not opening or (said and not text.rstrip().endswith(opening["mark"])):
+    announced = _ANNOUNCED.match(text)
+    opening = _WRAPPED.match(text, announced.end() if announced else 0)
+    if not opening or (announced and not text.rstrip().endswith(opening["mark"])):
         return text
     wrap = "a code fence" if opening["mark"][0] in "`~" else "triple quotes"
     line = text.count("\n", 0, opening.start("mark")) + 1
@@ -168,11 +168,11 @@ def _unwrapped(header: Header, text: str) -> str:
 
 
 class NotRead(ValueError):
-    """A file that is all fields cannot be read, by its host neither."""
+    """A file of TOML or YAML cannot be parsed, nor can its host parse it."""
 
 
 def read_fields(ending: str, text: str, limits: ReadLimits = USUAL) -> Header:
-    """A file of TOML or YAML: its fields, and as the body what it says to the model.
+    """A file of TOML or YAML: its fields, and as the body its prompt (TOML_BODIES).
 
     Raises NotRead and Hostile.
     """
@@ -197,7 +197,7 @@ def _split(text: str) -> tuple[str, str, bool]:
 
 
 def _swallows_body(lines: list[str]) -> bool:
-    """A heading after an empty line: the `---` that was found is a rule of the body."""
+    """Whether a heading follows an empty line: then the closing `---` is a rule in the body."""
     pairs = zip(lines, lines[1:], strict=False)
     return any(not before.strip() and _HEADING.match(line) for before, line in pairs)
 
@@ -223,7 +223,7 @@ def _read(header: Header, block: str) -> dict[str, Any]:
 def load_strict(
     block: str, limits: ReadLimits = USUAL, loader: type[TextLoader] = TextLoader
 ) -> Any:
-    """YAML as it should be written. Raises yaml.YAMLError for what is not, and Hostile."""
+    """Strict YAML. Raises yaml.YAMLError for any other text, and Hostile."""
     if _nests_too_deep(block, limits.max_yaml_depth):
         raise yaml.YAMLError("its values nest too deep to be read")
     try:
@@ -243,7 +243,7 @@ def load_strict(
 
 
 def _compose(text: str, limits: ReadLimits) -> yaml.Node | None:
-    """The values as they are written, with nothing built of them. Raises yaml.YAMLError."""
+    """The tree of nodes, of which no objects are built. Raises yaml.YAMLError."""
     if _nests_too_deep(text, limits.max_yaml_depth):
         raise yaml.YAMLError("its values nest too deep to be read")
     try:
@@ -257,7 +257,7 @@ def _refuse_bombs(node: Any, most: int) -> None:
 
     def size(node: Any) -> int:
         if id(node) not in sizes:
-            sizes[id(node)] = 0  # being counted: who meets it again lies within it
+            sizes[id(node)] = 0  # being counted: met again now, it contains itself
             children = getattr(node, "value", ())
             flat = [part for child in children for part in _parts(child)]
             sizes[id(node)] = 1 + sum(size(part) for part in flat)
@@ -307,13 +307,13 @@ def _keys(block: str) -> list[tuple[str, int]]:
 
 def _restore_comment(header: Header, lines: list[str], base: int, fields: dict[str, Any]) -> None:
     """YAML ends a plain value at ` #`; in a description that is text, not a comment."""
-    said = fields.get("description")
+    value = fields.get("description")
     for number, line in enumerate(lines):
         match = _KEY.match(line)
-        if not match or match[1] != "description" or not isinstance(said, str):
+        if not match or match[1] != "description" or not isinstance(value, str):
             continue
         written = match[2].strip()
-        if written != said and written.startswith(f"{said} #"):
+        if written != value and written.startswith(f"{value} #"):
             fields["description"] = written
             cure = f"description: {_quoted(written)}"
             header.mend("description was cut at ` #`", base + number, cure)
@@ -337,7 +337,7 @@ def _readable(line: str, limits: ReadLimits) -> bool:
     try:
         return isinstance(load_strict(line, limits), dict)
     except Hostile:
-        return True  # the whole block tells on which line it stands
+        return True  # reported, with its line, when the whole block is loaded
     except yaml.YAMLError:
         return line.rstrip().endswith(("|", ">", "|-", ">-"))
 

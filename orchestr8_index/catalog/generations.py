@@ -1,6 +1,6 @@
 """Which generation is current? Opens the last one at once, builds the next, swaps one reference.
 
-A build that fails keeps the old generation. Calls for a build that meet share one.
+A build that fails keeps the old generation. Concurrent calls for a build share one.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ DISK = "If it comes again, look after the disk of the data directory."
 
 @dataclass(slots=True)
 class Refresh:
-    """The owner of the current index. A new one is awaited by `prepare` before it serves, and
-    handed to all `followers` once it does; builds of several take their `turns`. `words` are word
-    vectors that are open already. `checked_at` is when the inputs were last looked at; `looked_at`
-    is the same on the monotonic clock, where a clock that is set changes nothing."""
+    """The owner of the current index. `prepare` is awaited before a new one serves, then all
+    `followers` are called with it; `turns` bounds the builds of several owners. `words` gives word
+    vectors that are open already. `checked_at` is when the inputs were last checked; `looked_at` is
+    the same on the monotonic clock."""
 
     settings: Settings
     builder: Builder
@@ -61,24 +61,24 @@ class Refresh:
         return Generations(self.settings.data_dir, self.settings.roots_digest)
 
     def open_last(self) -> None:
-        """Serve the last good snapshot, if any, and start to look whether it is still true.
+        """Serve the last good snapshot, if any, and start to check whether it is up to date.
 
-        The child starts here, before the server's own imports, so that both load side by side.
+        The child starts here, before the server's own imports, so that both load in parallel.
         """
         self.open_newest()
         with contextlib.suppress(BuildFailed):  # `begin` tries again, and remembers the failure
             self._early = self.builder.start(self._digest())
 
     def open_newest(self) -> None:
-        """Serve what was built last, whether it is true or not."""
+        """Serve the newest snapshot, up to date or not."""
         self.builder.on_line = self._note_progress
         self.index = open_newest(self.generations, self.words())
         if self.index is not None:
             self.builder.poison = self.index.manifest.poison
 
     def wake(self) -> asyncio.Task[Index]:
-        """As `open_last` and `begin`, for one that sleeps or was never asked; the build under way
-        where there is one. After a failure it rests for a moment."""
+        """`open_last` and `begin` after `sleep`, or for the first time. Returns the running build
+        where there is one, and the failed one for AGAIN_SECONDS."""
         running, self._sleeps = self._building, False
         rests = self.failure and time.monotonic() - self._began < AGAIN_SECONDS
         if running is not None and (rests or not running.done()):
@@ -88,7 +88,7 @@ class Refresh:
         return self.begin()
 
     def sleep(self) -> None:
-        """Give up the index; one that is being built, as soon as it is."""
+        """Drop the index, or the one being built as soon as it is complete."""
         self._sleeps = True
         if self._building is None or self._building.done():
             self.index = self._building = None  # a task that is done keeps its result
@@ -104,7 +104,7 @@ class Refresh:
     async def check(self, named: Iterable[str] = ()) -> Index:
         """A new generation if the inputs have changed. Raises BuildFailed.
 
-        `named` are paths that are known to have been written to: they are looked into.
+        `named` are paths that are known to have been written to: they are read.
         """
         self._named.update(named)
         return await self._shared(self._digest())
@@ -126,7 +126,7 @@ class Refresh:
             await self.reindex()
 
     def suspect(self) -> None:
-        """Something failed that should not: look at the snapshot, beside the answers."""
+        """Verify the snapshot in the background, after an unexpected error."""
         now = time.monotonic()
         if now - self._suspected > SUSPECT_SECONDS:
             self._suspected = now
@@ -149,9 +149,9 @@ class Refresh:
         await asyncio.to_thread(self.generations.remove_leftovers)
 
     async def _build_after(self, running: asyncio.Task[Index]) -> Index:
-        """A build of what changed since the running one looked; of all, if that was asked for."""
+        """A build of changes since the running one's scan; of all, if `reindex` was called."""
         await asyncio.wait([running])
-        self._following = None  # who asks from here on wants to see what changes from here on
+        self._following = None  # a later caller needs a build that starts later
         unless, self._reads_all_next = "" if self._reads_all_next else self._digest(), False
         return await self._start(unless)
 
@@ -180,8 +180,8 @@ class Refresh:
         self.failure, self.checked_at, self.looked_at = "", self.clock(), time.monotonic()
         if index is not self.index:
             self.index, self.damage = index, ""
-            for tell in self.followers:
-                tell(index)
+            for follow in self.followers:
+                follow(index)
         if self._sleeps:
             self.index = self._building = None
         return index
@@ -190,14 +190,14 @@ class Refresh:
         if line.fresh and self.index is not None:
             return self.index
         index = open_index(self.generations, line.generation, self.index, self.words())
-        if self.index is not None:  # questions are being asked: none of them should wait
+        if self.index is not None:  # no question should wait for this
             index.warm()
         self.generations.prune()
         self.generations.remove_leftovers()
         return index
 
     def _digest(self) -> str:
-        """Of what is served; "" where nothing fits, so that a build is made in any case."""
+        """The input digest of the served index; "" without a sound one, which forces a build."""
         return self.index.manifest.digest if self.index and not self.damage else ""
 
     def _note_progress(self, line: BuildLine) -> None:
@@ -206,6 +206,6 @@ class Refresh:
 
 
 def _retrieve(task: asyncio.Task[Any]) -> None:
-    """A failed build is told by `failure`; nobody needs to await the task for that."""
+    """Mark the task's exception as retrieved: `failure` reports a failed build."""
     if not task.cancelled():
         task.exception()

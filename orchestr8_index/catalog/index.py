@@ -1,4 +1,4 @@
-"""How is a generation read? A snapshot opened for reading: terms are looked up, postings fetched.
+"""A generation opened for reading: terms are looked up, posting lists fetched.
 
 The vocabulary is a sorted table in the mapped file, searched by bisection; postings, entries and
 texts are read with `pread`. Nothing here changes once opened, but for caches that are filled on
@@ -30,18 +30,18 @@ if TYPE_CHECKING:
     from .vector_table import Table
 
 NUMPY_FROM = 1_000  # entries; below, plain Python is fast enough and saves 11 MB
-ROOM = 8  # times as much is remembered beside numpy: 5 % less time at 10,000 entries
-REMEMBERED = 1_024  # terms looked up, some 100 bytes each
-ENTRIES = 128  # that were read last, some 1.5 KB each
+ROOM = 8  # factor of cache sizes beside numpy: 5 % less time at 10,000 entries
+REMEMBERED = 1_024  # cached positions of terms, some 100 bytes each
+ENTRIES = 128  # cached entries, some 1.5 KB each
 STRETCH = 1_024  # postings that are read at once when one is wanted
-KEPT = 256  # terms whose postings are kept in memory, where there are no more than a stretch
+KEPT = 256  # cached posting lists, of at most STRETCH postings each
 Postings = tuple["array[int] | memoryview[int]", "array[int] | memoryview[int]"]
 """Entries, unsigned of 16 or 32 bits, and their saturated frequencies."""
 _ENTRY = msgspec.msgpack.Decoder(Entry)
 
 
 class Runs:
-    """The postings of terms or of pairs: for position i, (entries, sats) and its df."""
+    """The posting lists of terms or of pairs: for position i, (entries, sats) and its df."""
 
     def __init__(self, sections: Sections, name: str, wide: bool) -> None:
         self._sections, self._name = sections, name
@@ -57,7 +57,7 @@ class Runs:
         self.df, self._starts = numbers(f"{name}_df", "I"), numbers(f"{name}_runs", "Q")
 
     def arrays(self, place: int) -> Postings:
-        """The entries that have the key, and how much each has of it; the last are remembered."""
+        """The posting list of a key: entries and saturated frequencies; short ones are cached."""
         if self._whole is not None:
             start, end = self._starts[place], self._starts[place + 1]
             return self._whole[0][start:end], self._whole[1][start:end]
@@ -85,7 +85,7 @@ class Runs:
         return sats[at] if at < len(entries) and entries[at] == entry else 0
 
     def _stretch(self, place: int, entry: int) -> Postings:
-        """The postings around the entry; of a common term one would not read all for one."""
+        """The postings around the entry, by bisection: a long list is not read for one of them."""
         start, end = self._starts[place], self._starts[place + 1]
         if end - start <= STRETCH:
             return self.arrays(place)
@@ -106,7 +106,7 @@ def _read_entry(sections: Sections, place: int) -> Entry:
 class Segment:
     """The entries of one kind. Positions are in the order of qualified names.
 
-    `rows`, `near` and `asked` are memos of the search: rows without a score, near terms, words.
+    `rows`, `near` and `asked` are caches of the search: rows without a score, similar terms, words.
     They may have `room` times as many items as in a small segment.
     """
 
@@ -132,7 +132,7 @@ class Segment:
         self.room = ROOM if self.uses_numpy else 1
         self._found = Memo[str, int | None](REMEMBERED * self.room, self._vocabulary.find)
         self.find_term: Callable[[str], int | None] = self._found.__getitem__
-        """Where the term stands in the vocabulary; the last REMEMBERED are not searched again."""
+        """The term's position in the vocabulary; the latest REMEMBERED are cached."""
         self._entries = Memo[int, Entry](ENTRIES * self.room, partial(_read_entry, sections))
         self.rows, self.asked = dict[Any, Any](), dict[Any, Any]()
         self.near: dict[str, tuple[str, int] | None] = {}
@@ -145,7 +145,7 @@ class Segment:
         self._clone_places = sections.mapped("clone_places", "I")
 
     def warm(self) -> None:
-        """Fill what is filled on first use, but for what few questions need."""
+        """Load what is loaded on first use, but for what few questions need."""
         for each in (self.by_name, self.labels):
             del each
         if self.uses_numpy:
@@ -153,7 +153,7 @@ class Segment:
 
     @cached_property
     def lexicon(self) -> Tables:
-        """What words stand for, with the user's own lines; read at the first question."""
+        """The lexicon's tables, with the user's own lines; read at the first question."""
         return tables(self._lexicon)
 
     def terms_like(self, term: str, edits: int) -> list[str]:
@@ -169,7 +169,7 @@ class Segment:
 
     @cached_property
     def vectors(self) -> memoryview[int]:
-        """What each entry is about: rows of signed bytes, of length about words.UNIT."""
+        """The entries' vectors: rows of signed bytes, of length about word_vectors.UNIT."""
         return self._sections.mapped("vectors", "b")
 
     @cached_property
@@ -192,7 +192,7 @@ class Segment:
         return runs.sat(at, place) if at is not None else 0
 
     def entry(self, place: int) -> Entry:
-        """What is known of an entry; the last ENTRIES are not read again."""
+        """The entry at a position; the latest ENTRIES are cached."""
         return self._entries[place]
 
     def text(self, place: int) -> str:
@@ -212,7 +212,7 @@ class Segment:
 
     @cached_property
     def position(self) -> Strings:
-        """Positions by qualified name, in whose order the entries are."""
+        """Qualified name → position; the entries are in the order of their names."""
         return Strings(self._sections, "qualified")
 
     @cached_property
@@ -238,7 +238,7 @@ class Segment:
         return self._clone_places[start:end].tolist()
 
     def find(self, plugin: str, name: str) -> int | None:
-        """An entry by exact names first, then by folded ones."""
+        """The position of an entry, by exact names first, then by folded ones."""
         places = self.by_name.get(f"{fold_name(plugin)}:{fold_name(name)}", [])
         exact = [p for p in places if (e := self.entry(p)).plugin == plugin and e.name == name]
         return next(iter(exact or places), None)
@@ -271,11 +271,11 @@ class Index:
         return self.segments[KINDS[0]].words
 
     def twin(self) -> Index:
-        """The same to read, to which other experience can be bound."""
+        """A copy that shares all data, to which other experience can be bound."""
         return Index(self.manifest, map(copy, self.segments.values()), self.folder)
 
     def warm(self) -> None:
-        """Fill now what the first questions would fill otherwise."""
+        """Load now what the first questions would load otherwise."""
         for segment in self.segments.values():
             segment.warm()
 

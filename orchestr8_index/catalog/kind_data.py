@@ -1,4 +1,4 @@
-"""What does a build have of one kind? Its entries' terms as numbers, their vectors, and its rows.
+"""A build's data of one kind: its entries' terms as numbers, their vectors, and its rows.
 
 Runs in the build's child process only, with numpy.
 """
@@ -23,13 +23,13 @@ WAITING = 1 << 22  # characters of bodies
 REMEMBERED = 1 << 17  # raw words
 NAME_TIMES = 2
 OPENING = 500  # characters of the body
-FEW = 200  # words that are looked up in the file before all are read
+FEW = 200  # words that are looked up in the file one by one, before all are read
 NONE = (1 << 32) - 1
 
 
 class Embedder:
-    """Finds terms in the words and embeds entries: an entry's vector is the direction of the sum of
-    its own words' vectors. Reads what it needs when it needs it."""
+    """Embeds entries: an entry's vector is the direction of the sum of its words' vectors. The file
+    of word vectors is read on demand."""
 
     def __init__(self, words: Words) -> None:
         self._words, self._asked = words, 0
@@ -69,8 +69,8 @@ class Embedder:
 
 
 class Numbering:
-    """Numbers the terms of one kind in the order first seen. `words` says which word of the
-    embedder's each term is. A raw word that was met before costs one look-up."""
+    """Numbers the terms of one kind in the order first seen. `words`: number → place among the
+    embedder's words. A raw word that was met before costs one look-up."""
 
     def __init__(
         self, split: Terms, embedder: Embedder, known: Sequence[str] = (), words: Sequence[int] = ()
@@ -92,7 +92,7 @@ class Numbering:
         return found
 
     def number(self, term: str) -> int:
-        """That of one term; a new one gets the next."""
+        """The number of a term; a new one gets the next."""
         number = self.numbers.get(term)
         if number is None:
             number = self.numbers[term] = len(self.numbers)
@@ -101,7 +101,7 @@ class Numbering:
 
 
 class _WordIds(dict[str, bytes]):
-    """The numbers of raw words, as they lie in an array; of a new one they are asked for."""
+    """Raw word → the bytes of an array of its terms' numbers, computed when it is missing."""
 
     def __init__(self, numbers_of: Callable[[str], bytes]) -> None:
         self._numbers_of = numbers_of
@@ -113,8 +113,8 @@ class _WordIds(dict[str, bytes]):
 
 @dataclass(slots=True)
 class KindData:
-    """Rows in order, and where what was read, what was kept and what is `lent` lies. `restamped`: a
-    file has other times than before, and still says the same."""
+    """The rows of one kind; the columns of entries that were read (`filling`), `kept` of the last
+    generation, or `lent`. `restamped`: a file has new times, but the same content."""
 
     filling: Filling
     embedder: Embedder
@@ -135,7 +135,7 @@ class KindData:
             self._tokens = Numbering(self.split, self.embedder, *known)
         return self._tokens
 
-    def voice(
+    def fields_and_vector(
         self, entry: Entry, body: str, whole: array[int] | None = None
     ) -> tuple[list[array[int]], bytes]:
         """The terms of name and description as numbers, and the entry's vector; `whole` are the
@@ -143,14 +143,14 @@ class KindData:
         name, described = self.tokens.of(entry.name), self.tokens.of(entry.described)
         known = whole is not None and len(body) <= OPENING
         opening = whole if known and whole is not None else self.tokens.of(body[:OPENING])
-        heard = name * NAME_TIMES + described + opening
+        embedded = name * NAME_TIMES + described + opening
         words = self.tokens.words
-        return [name, described], self.embedder.embed([words[number] for number in heard])
+        return [name, described], self.embedder.embed([words[number] for number in embedded])
 
     def put(
         self, card: Card, entry: Entry, body: str, begin: Callable[[], None] = lambda: None
     ) -> None:
-        """To be counted in `flush`, which calls `begin` before it does; parsing and counting by
+        """Queue an entry for `flush`, which calls `begin` and counts it; to parse and count by
         turns would be a tenth slower."""
         self._waiting.append((card, entry, body, begin))
         self._waiting_size += len(body)
@@ -161,7 +161,7 @@ class KindData:
         for card, entry, body, begin in self._waiting:
             begin()
             whole = self.tokens.of(body)
-            fields, vector = self.voice(entry, body, whole)
+            fields, vector = self.fields_and_vector(entry, body, whole)
             place = self.filling.put(body.encode(), [*fields, whole], vector)
             self.rows.append(SpilledEntry(card, READ, place, card.entry, card.labels))
         self._waiting.clear()
@@ -171,7 +171,7 @@ class KindData:
         self.rows.append(SpilledEntry(card, origin, place, card.entry, card.labels))
 
     def columns(self, which: int) -> EntryColumns:
-        """Once what has been read is asked for, nothing more may be put there."""
+        """The columns of one origin; after those of READ no more entries may be put."""
         if which not in self._columns:
             self._columns[which] = self._open(which)
         return self._columns[which]
@@ -187,6 +187,6 @@ class KindData:
     def body(self, row: SpilledEntry) -> str:
         return self.columns(row.origin).text(row.place, row.place + 1).decode()
 
-    def respeak(self, row: SpilledEntry, entry: Entry) -> None:
-        """Other files said something about the entry, or did so in the last generation."""
-        (_, row.described), row.vector = self.voice(entry, self.body(row))
+    def redescribe(self, row: SpilledEntry, entry: Entry) -> None:
+        """Update a row's description and vector, as other files add to it, or did before."""
+        (_, row.described), row.vector = self.fields_and_vector(entry, self.body(row))

@@ -1,4 +1,4 @@
-"""What is an entry, and whose is it? Decided from paths and manifests alone, before a file is read.
+"""Decides what an entry is, and whose, from paths and manifests alone, before a file is read.
 
 The rules are those of the hosts: agents anywhere under `agents`, commands under `commands`, skills
 in `SKILL.md` or `skills/NAME.md`; a plugin's manifest may name the plugin and move its folders, and
@@ -33,10 +33,10 @@ RULES = "not an entry: not callable, but rules that the host reads by itself"
 
 @dataclass(frozen=True, slots=True)
 class PathUse:
-    """What a path is: `kind` None says that it is no entry, and `reason` why.
+    """What a path is: with `kind` None it is no entry, for the `reason`.
 
     `owner` is the host in whose folder it lies, `folders` those between that one and the file;
-    `plain` says that the host wants no header. `unlisted`: an entry, were it in the manifest.
+    `plain`: the host needs no header. `unlisted`: it would be an entry, were it in the manifest.
     """
 
     kind: Kind | None
@@ -50,7 +50,7 @@ class PathUse:
 
 
 class Lead(NamedTuple):
-    """A kind, how many of the path's folders lead to it, and the host's place, if it is one."""
+    """A folder that decides a path's kind: its depth in the path, and its host's place, if any."""
 
     kind: Kind | None
     depth: int = 0
@@ -82,19 +82,19 @@ class Layout:
         if above := self._skill_above(parts, stem):
             return PathUse(None, stem, f"not an entry: it belongs to the skill in {above}/")
         if ending == ".md" and _is_skill_file(stem, parts):
-            owner = self._found(path, parts).place
+            owner = self._lead(path, parts).place
             return self._listed(
                 path, PathUse("skill", parts[-1] if parts else self.root_name, owner=_host(owner))
             )
-        found = self._found(path, parts)
-        if why := _paper(file, stem, ending, parts, found.place):
+        lead = self._lead(path, parts)
+        if why := _paper(file, stem, ending, parts, lead.place):
             return PathUse(None, stem, why)
-        return self._by_folder(path, parts, stem, ending, found)
+        return self._by_folder(path, parts, stem, ending, lead)
 
     def _by_folder(
-        self, path: str, parts: list[str], stem: str, ending: str, found: Lead
+        self, path: str, parts: list[str], stem: str, ending: str, lead: Lead
     ) -> PathUse:
-        kind, host = found.kind, found.place
+        kind, host = lead.kind, lead.place
         if ending in places.SUFFIXES and not (host and ending in host.endings):
             owner = places.place_of("copilot", places.SUFFIXES[ending])
             return PathUse(places.SUFFIXES[ending], stem, owner="copilot", plain=_plain(owner))
@@ -102,7 +102,7 @@ class Layout:
             wanted = ", ".join(endings)
             return PathUse(None, stem, f"not an entry: the host reads {wanted} there")
         if kind:
-            inner = "/".join(parts[found.depth :]) if kind != "skill" else ""
+            inner = "/".join(parts[lead.depth :]) if kind != "skill" else ""
             place = PathUse(kind, stem, "", False, _host(host), inner, _plain(host))
             return self._listed(path, place)
         if ending == ".md" and not self.kind_folders and not self.root_is_kind:
@@ -118,23 +118,23 @@ class Layout:
         return PathUse(None, place.stem, what, unlisted=True)
 
     def _endings(self, path: str, kind: Kind) -> tuple[str, ...]:
-        """What a plugin's own folder is read for: Gemini's extensions have commands in TOML."""
+        """The endings that are read in a plugin's folder: Gemini's extensions have TOML, too."""
         home = self._home(path)
         hosts = self.manifests.hosts.get(home, []) if home is not None else []
         if kind == "skill" and hosts and not set(hosts) & set(places.FLAT):
             return (places.SKILL_FILE,)
         return (".md", ".toml") if "gemini" in hosts else (".md",)
 
-    def _found(self, path: str, parts: list[str]) -> Lead:
-        """The innermost folder that says what a path is."""
+    def _lead(self, path: str, parts: list[str]) -> Lead:
+        """The innermost folder that decides the path's kind."""
         if path in self.manifests.moved:
             return Lead(self.manifests.moved[path], len(parts))
         known = places.find_place("/".join((self.root, *parts)))
         base = self.root.count("/") + 1
-        found = self._kind_of(parts)
+        lead = self._kind_of(parts)
         depth = max(known[1] - base, 0) if known else -1
-        if known is None or depth < found.depth:
-            return found
+        if known is None or depth < lead.depth:
+            return lead
         place = known[0]
         if place.kind == "skill" and depth != len(parts):
             return Lead(None, depth, place)
@@ -164,12 +164,12 @@ class Layout:
         return ""
 
     def plugin(self, path: str) -> str:
-        """The deepest of: a manifest's folder, the folder under `plugins/`, a host's own folder,
-        the root itself."""
+        """The plugin's name, by the deepest of: a manifest's folder, the folder under `plugins/`,
+        a host's own folder, the root itself."""
         return self._whose(path)[0]
 
     def is_packed(self, path: str) -> bool:
-        """Whether a plugin brings it, so that hosts put the plugin's name before its own."""
+        """Whether it is in a plugin, so that hosts put the plugin's name before its own."""
         return self._whose(path)[1]
 
     def owners(self, path: str) -> tuple[str, ...]:
@@ -194,7 +194,7 @@ class Layout:
         return self._root_plugin(), False
 
     def _root_plugin(self) -> str:
-        """The root's name, but the host's where all roots of its kind are called the same."""
+        """The root's name; its host's folder, where all such roots have the same name."""
         place = places.find_place(self.root)
         if place is None or place[0].host == "claude":
             return self.root_name
@@ -209,7 +209,7 @@ class Layout:
 
 
 def stem_of(file: str) -> tuple[str, str]:
-    """A file's name without its ending, and the ending: `.agent.md` is one."""
+    """(a file's name without its ending, the ending); `.agent.md` is one ending."""
     for ending in (*places.SUFFIXES, *places.RULES):
         if file.lower().endswith(ending) and len(file) > len(ending):
             return file[: -len(ending)], ending
@@ -283,7 +283,7 @@ def is_skill_file(file: str, parts: list[str]) -> bool:
 
 
 def _is_skill_file(stem: str, parts: list[str]) -> bool:
-    """SKILL.md anywhere, skill.md below a folder `skills`; elsewhere that is a name like others."""
+    """SKILL.md anywhere, skill.md below a folder `skills`; elsewhere that is an ordinary name."""
     return stem.upper() == "SKILL" and (stem.isupper() or "skills" in parts)
 
 

@@ -1,6 +1,6 @@
-"""What do the manifests of a tree say? Names of plugins, folders that they move, what they list.
+"""Reads the manifests of a tree: names of plugins, folders that they move, what they list.
 
-A host loads what it has installed, and of a plugin what its manifest lists: the rest lies there.
+A host loads the plugins that it has installed, and of a plugin only what its manifest lists.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ class Manifests:
     troubles: list[tuple[str, str]] = field(default_factory=list)
 
     def unlisted(self, path: str, home: str, kind: Kind) -> bool:
-        """Whether the plugin lists what it has of that kind, and not this."""
+        """Whether the plugin has a list of that kind, and the path is not in it."""
         listed = self.listed.get((home, kind))
         return listed is not None and not any(is_below(path, place) for place in listed)
 
     def is_installed(self, path: str) -> bool:
-        """False for what lies among the plugins of Claude Code, and is none that it loads."""
+        """False for a path among Claude Code's plugins that is in no installed one."""
         return not any(
             is_below(path, folder) and not any(is_below(path, place) for place in places)
             for folder, places in self.installed.items()
@@ -57,18 +57,18 @@ class Manifests:
 
 
 def read_manifests(tree: Tree, most: int) -> Manifests:
-    """Of all manifests in the tree; each is read up to `most` bytes."""
+    """All manifests in the tree, each read up to `most` bytes."""
     skills = (file.path.rpartition("/") for file in tree.files)
     found = Manifests(skills=frozenset(f for f, _, name in skills if name.upper() == "SKILL.MD"))
     if name := _plugin_of_cache(tree.root):
         found.plugins[""] = name
     for folder in _stores(tree):
         _read_store(found, tree.root, folder)
-    bought = [folder for folder in found.plugins if folder]
+    installed = [folder for folder in found.plugins if folder]
     for file in sorted(tree.manifests, key=lambda file: _rank(file.path)):
         if not file.path.endswith((INSTALLED, *SETTINGS)):
             _read_manifest(found, tree, file.path, most)
-    found.hosts.update(dict.fromkeys(bought, ["claude"]))
+    found.hosts.update(dict.fromkeys(installed, ["claude"]))
     if name:
         store = os.path.normpath(f"{tree.root}/../../../..")
         found.hosts[""] = ["claude" if os.path.isfile(f"{store}/{INSTALLED}") else "codex"]
@@ -81,12 +81,12 @@ def is_below(path: str, folder: str) -> bool:
 
 
 def _rank(path: str) -> int:
-    """The first that names a plugin counts."""
+    """A sort key: of several manifests the first in MANIFESTS names the plugin."""
     return next((n for n, each in enumerate(MANIFESTS) if path.endswith(each)), -1)
 
 
 def _plugin_of_cache(root: str) -> str:
-    """The plugin whose installed version a root is: `…/plugins/cache/MARKET/PLUGIN/VERSION`."""
+    """The plugin of a root `…/plugins/cache/MARKET/PLUGIN/VERSION`, as it is installed; else ""."""
     parts = root.split("/")
     return parts[-2] if parts[-5:-3] == ["plugins", "cache"] else ""
 
@@ -113,8 +113,8 @@ def _read_store(found: Manifests, root: str, folder: str) -> None:
         paths.add(path)
         if not path.startswith(".."):
             found.plugins[path] = clean(name.partition("@")[0])
-    for bought in ("cache", "marketplaces"):
-        within = os.path.relpath(store / bought, root)
+    for part in ("cache", "marketplaces"):
+        within = os.path.relpath(store / part, root)
         found.installed["" if within.startswith(("..", ".")) else within] = frozenset(paths)
 
 
@@ -157,12 +157,12 @@ def _read_marketplace(
 ) -> None:
     """Plugins that live in this tree: their folder's name, and what the listing says of them.
 
-    Of a copy that was installed for one plugin, that plugin alone counts.
+    In a copy that was installed for one plugin, only that plugin counts.
     """
     named = data.get("plugins")
     plugins = [each for each in named if isinstance(each, dict)] if isinstance(named, list) else []
     only = _plugin_of_cache(tree.root) if not home else ""
-    together: dict[str, list[dict[Kind, list[str]]]] = {}
+    by_folder: dict[str, list[dict[Kind, list[str]]]] = {}
     for plugin in plugins:
         name, source = plugin.get("name"), plugin.get("source")
         if not isinstance(source, str) or not isinstance(name, str):
@@ -177,11 +177,11 @@ def _read_marketplace(
             found.plugins.setdefault(folder, clean(name))
         found.hosts.setdefault(folder, []).append(MANIFESTS[path[len(home) :].lstrip("/")])
         moves = dict(_moves(found, folder, path, plugin))
-        together.setdefault(folder, []).append(moves)
+        by_folder.setdefault(folder, []).append(moves)
         if folder == home:
             places = (place for listed in moves.values() for place in listed)
             found.owners.update({place: clean(name) for place in places})
-    for folder, listings in together.items():
+    for folder, listings in by_folder.items():
         for kind in MANIFEST_KINDS.values():
             if all(kind in listing for listing in listings):
                 _list(found, folder, kind, [p for each in listings for p in each[kind]])
@@ -190,7 +190,7 @@ def _read_marketplace(
 def _moves(
     found: Manifests, home: str, path: str, data: dict[str, Any]
 ) -> Iterator[tuple[Kind, list[str]]]:
-    """The places that a manifest names for a kind, where it names any that can be."""
+    """(kind, the valid paths that a manifest names for it), for each kind with any path."""
     for key, kind in MANIFEST_KINDS.items():
         places = [_move(found, home, path, place, kind) for place in _paths(data.get(key))]
         if places:
@@ -209,7 +209,7 @@ def _move(found: Manifests, home: str, path: str, folder: str, kind: Kind) -> st
 
 
 def _list(found: Manifests, home: str, kind: Kind, places: list[str]) -> None:
-    """Agents and commands are those of the list alone; skills where it names them one by one."""
+    """Note the list of a kind; of skills only if it names one by its own folder."""
     one_by_one = any(place in found.skills for place in places)
     if places and (kind != "skill" or one_by_one):
         found.listed.setdefault((home, kind), []).extend(places)

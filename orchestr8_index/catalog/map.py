@@ -1,6 +1,6 @@
-"""Where do entries lie on a map? Near ones mean alike things: their vectors' first two components.
+"""A map of the entries by meaning: the first two principal components of their vectors.
 
-The child works it out from the vectors in the written segments, so that it costs the server
+The child computes it from the vectors in the written segments, so that it costs the server
 nothing; `read_places` reads what a page shows.
 """
 
@@ -42,8 +42,8 @@ def _vectors(folder: Path, kind: Kind, info: SegmentInfo) -> bytes:
 
 
 def _axes(sample: Any) -> tuple[Any, Any]:
-    """The mean, and the two directions in which the sample varies most. The largest part of each
-    is positive, so that a small change mirrors nothing."""
+    """The mean and the first two principal axes of the sample. The largest component of each is
+    positive, so that a small change does not mirror the map."""
     import numpy as np
 
     _, every = np.linalg.eigh(np.cov(sample, rowvar=False))

@@ -1,4 +1,4 @@
-"""What does one file say? Bytes become an entry with its text, or a refusal with a reason."""
+"""Parses one file: bytes become an entry with its text, or a refusal with a reason."""
 
 from __future__ import annotations
 
@@ -36,9 +36,7 @@ class Parsed:
 
 
 def parse(source: Source, data: bytes, root: str, limits: ReadLimits = USUAL) -> Parsed:
-    """The entry that a file holds, and how the file ended; a hostile file is skipped with its
-    reason.
-    """
+    """A file's entry and report; a hostile file is skipped with its reason."""
     try:
         return _parse(source, data, root, limits)
     except Hostile as error:
@@ -151,8 +149,8 @@ def _is_off(fields: dict[str, Any], name: str) -> bool:
 
 
 def _name(source: Source, header: Header) -> str:
-    said = header.fields.get("name")
-    written = said if isinstance(said, str) else ""
+    value = header.fields.get("name")
+    written = value if isinstance(value, str) else ""
     name = clean(written)
     if has_unsafe(written) or "\n" in written:
         cure = f'name: "{name}"'
@@ -170,10 +168,10 @@ def _name(source: Source, header: Header) -> str:
 
 
 def _description(source: Source, header: Header) -> str:
-    said = header.fields.get("description", header.fields.get("Description"))
-    text = _text(said)
+    value = header.fields.get("description", header.fields.get("Description"))
+    text = _text(value)
     if text:
-        if not isinstance(said, str):
+        if not isinstance(value, str):
             reason = "description is not a text; its parts were joined"
             header.mend_field("description", reason, f'description: "{cut(text, 300)}"')
         if len(text) > MAX_DESCRIPTION:
@@ -297,7 +295,7 @@ def read_steps(body: str) -> tuple[str, ...]:
 
 
 def mentionable(body: str) -> Iterable[str]:
-    """What could be an agent's name, in lower case, in the order in which it stands first."""
+    """Words that could be an agent's name, in lower case, in the order of first occurrence."""
     found: dict[str, None] = {}
     for word in _MENTION.findall(body.lower()):
         bare = word.rpartition(":")[2]
@@ -307,7 +305,7 @@ def mentionable(body: str) -> Iterable[str]:
 
 
 def known_among(mentioned: Iterable[str], names: Mapping[str, str]) -> tuple[str, ...]:
-    """`names` are the known ones by their lower case."""
+    """The names that are mentioned; `names`: lower case → name."""
     return tuple(names[bare] for bare in mentioned if bare in names)
 
 

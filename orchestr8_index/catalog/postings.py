@@ -1,6 +1,6 @@
-"""Which terms and pairs of terms does each entry have, and how strongly? Counted with numpy.
+"""Builds the inverted index of terms and of pairs of adjacent terms, with numpy.
 
-Entries are counted in blocks; the blocks' postings, sorted by key, are then merged one stretch of
+Entries are counted in blocks; the blocks' postings, sorted by key, are then merged one range of
 keys after the other, so that memory depends on the size of a block and not on that of the
 catalogue. Runs in the build's child process only.
 """
@@ -34,7 +34,7 @@ _DIGIT = 1 << 16
 
 @dataclass(slots=True)
 class Postings:
-    """For each key in order: `df` (its weight's document frequency) and a run of (entry, sat)."""
+    """For each key in order: `df`, the document frequency for its weight, and its posting list."""
 
     keys: GrowingColumn
     df: GrowingColumn
@@ -64,9 +64,9 @@ def count(
     folder: Path | None = None,
     block: int = BLOCK,
 ) -> Counted:
-    """`lengths` has a row of fields for each entry; `numbers(first, last)` gives the terms of
-    these entries one after the other, as positions in `names`. What does not fit into memory is
-    laid into `folder`."""
+    """`lengths` has shape (entries, fields); `numbers(first, last)` gives the terms of these
+    entries one after the other, as positions in `names`. `folder` is for what does not fit into
+    memory."""
     folder = folder or Path(tempfile.gettempdir())
     cuts = list(_cut(lengths.sum(axis=1), block))
     terms, rank = _vocabulary((numbers(*cut) for cut in cuts), names)
@@ -78,9 +78,9 @@ def count(
             np.arange(first * N_FIELDS, last * N_FIELDS), lengths[first:last].ravel()
         )
         singles.add(_PostingBlock.of(stream, cell, weights))
-        together = np.flatnonzero(cell[1:] == cell[:-1])
-        pair = stream[together] << 32 | stream[together + 1]
-        pairs.add(_PostingBlock.of(pair, cell[together], weights))
+        adjacent = np.flatnonzero(cell[1:] == cell[:-1])
+        pair = stream[adjacent] << 32 | stream[adjacent + 1]
+        pairs.add(_PostingBlock.of(pair, cell[adjacent], weights))
     found = singles.postings(), pairs.postings(lone_bodies=False)
     squares = singles.squares + pairs.squares * PAIR_WEIGHT**2
     means = tuple(_averages(lengths).tolist())
@@ -88,7 +88,7 @@ def count(
 
 
 def _cut(sizes: Array, block: int) -> Iterator[tuple[int, int]]:
-    """Runs of entries with about `block` terms each, at least one entry."""
+    """Ranges of entries with about `block` terms each, at least one entry."""
     ends = np.cumsum(sizes)
     first = 0
     while first < len(sizes):
@@ -115,10 +115,9 @@ def _averages(lengths: Array) -> Array:
 
 
 def _cell_weights(lengths: Array) -> Array:
-    """What one occurrence counts in each (entry, field): field weight over length norm.
+    """The weight of one occurrence in each (entry, field): field weight over length norm.
 
-    An entry without a body among entries with bodies would lose to all of them: its other fields
-    count for more.
+    An entry without a body would lose to all entries with one: its other fields weigh more.
     """
     average = _averages(lengths)
     b = np.array(FIELD_B)
@@ -159,7 +158,7 @@ _TYPES = (np.int64, np.uint32, np.uint16, np.bool_)
 
 
 class _Merge:
-    """Blocks, in the order of their entries, laid aside and merged stretch by stretch."""
+    """Blocks of postings, in the order of their entries, stored and merged by ranges of keys."""
 
     def __init__(self, folder: Path, entries: int, block: int) -> None:
         self._folder, self._block = folder, block
@@ -174,7 +173,7 @@ class _Merge:
         self._blocks.append(columns)
 
     def postings(self, lone_bodies: bool = True) -> Postings:
-        """`lone_bodies` keeps keys that a single body has. Ends the merge."""
+        """The merged postings; without `lone_bodies` those of keys that only one body has go."""
         types = np.uint64, np.uint32, np.uint64, self._number, np.uint16
         found = Postings(*(GrowingColumn(self._folder, dtype) for dtype in types))
         found.starts.append(np.zeros(1))
@@ -197,7 +196,7 @@ class _Merge:
             yield _PostingBlock(*columns)
 
     def _cuts(self) -> list[list[int]]:
-        """For each block where the stretches of keys begin and end."""
+        """For each block the positions at which the ranges of keys begin and end."""
         step = max(1, self._block // max(1, len(self._blocks)))
         samples = [block[0].read()[::step] for block in self._blocks]
         if not samples:
@@ -232,7 +231,7 @@ class _Merge:
 
 
 def _order(keys: Array) -> Array:
-    """A stable order of numbers below 2**64: by 16 bits at a time, which numpy does by radix."""
+    """A stable argsort of numbers below 2**64: a radix sort by 16 bits at a time."""
     order = np.arange(len(keys))
     for shift in (0, 16, 32, 48):
         if len(keys) and (digits := keys >> shift & (_DIGIT - 1)).any():

@@ -1,6 +1,6 @@
-"""What need not be read again? The last generation's cards, and the shelves that they stand on.
+"""What a build reuses of the last generation: its cards, and the columns of their entries.
 
-Only the build reads this. Whatever is wrong with it, the answer is to read everything again.
+Only the build reads this. If anything in it is invalid, every file is read again.
 """
 
 from __future__ import annotations
@@ -30,15 +30,16 @@ REFUSED = "refused"
 
 
 def recipe(limits: ReadLimits = USUAL) -> str:
-    """What else decides how a file is read; another one than it was makes all cards worthless."""
+    """The versions and limits that decide how a file is read; a change makes all cards invalid."""
     tools = f"{sys.version} {unicodedata.unidata_version} {msgspec.__version__}"
     return f"{__version__} {tools} {limits.recipe}"
 
 
 @dataclass(slots=True)
 class OldSegment:
-    """One kind of the last generation. `terms` are its vocabulary, `words` theirs. Its entries at
-    `rows` have cards; the others are `borrowed` places of the shared part's segment, `lender`."""
+    """One kind of the last generation. `terms` are its vocabulary, `words` their places among the
+    word vectors. The entries at `rows` have cards; the others stand at `borrowed`, places in the
+    shared roots' segment, the file `lender` (device, inode)."""
 
     folder: Path
     info: SegmentInfo
@@ -52,7 +53,7 @@ class OldSegment:
     segment: Sections
 
     def entry(self, row: int) -> bytes:
-        """What was served of an entry."""
+        """The encoded entry of a row, as it was served."""
         starts = self.segment.mapped("entry_starts", "Q")
         return self.segment.read("entries", starts[row], starts[row + 1] - starts[row])
 
@@ -62,8 +63,8 @@ Known = tuple[Card, int, int]
 
 @dataclass(slots=True)
 class Previous:
-    """`found` are cards by what makes a file this file, with the origin and the place of its entry;
-    `lent` and `lendable` are the same of the shared part of the roots."""
+    """`found`: `Card.place` → (card, origin and place of its entry); `lent` and `lendable` are what
+    `kinds` and `found` are, of the roots that projects share."""
 
     kinds: dict[Kind, OldSegment] = field(default_factory=dict)
     found: dict[bytes, Known] = field(default_factory=dict)
@@ -78,7 +79,7 @@ def read_previous(
     limits: ReadLimits = USUAL,
     origin: int = KEPT,
 ) -> Previous:
-    """Of a generation that is gone, damaged or made by another recipe nothing is known."""
+    """What a generation has to reuse: nothing if it is gone, damaged or of another recipe."""
     try:
         manifest = generations.manifest(generation)
         if (manifest.recipe, manifest.words) != (recipe(limits), words.digest):

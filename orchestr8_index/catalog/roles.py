@@ -1,4 +1,4 @@
-"""Who plays a role? The registry's roles, and the agents that exist for them."""
+"""Reads the roles of the registry, and finds the agents that exist for them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def read_registry(
         if len(data) > most:
             return [], [_trouble(path, None, f"the registry is over {most:,} bytes")]
         text = data.decode("utf-8", "replace")
-        said = load_strict(text, limits)
+        loaded = load_strict(text, limits)
     except OSError as error:
         return [], [_trouble(path, None, f"the registry cannot be read: {error.strerror}")]
     except Hostile as error:
@@ -36,7 +36,7 @@ def read_registry(
         why, line = describe(error, text)
         at = None if line is None else line + 1
         return [], [_trouble(path, at, f"the registry cannot be read: {why}")]
-    roles = said.get("roles") if isinstance(said, dict) else None
+    roles = loaded.get("roles") if isinstance(loaded, dict) else None
     if not isinstance(roles, dict):
         return [], [_trouble(path, 1, "the registry has no `roles:` mapping")]
     found = [_role(str(name), body, path, text) for name, body in roles.items()]
@@ -73,7 +73,7 @@ def _trouble(path: str, line: int | None, message: str) -> Finding:
 
 
 class Directory:
-    """Agents by what a registry may call them: `plugin:name`, or a bare name."""
+    """Finds agents by what a registry may call them: `plugin:name`, or a bare name."""
 
     def __init__(self, agents: Iterable[tuple[str, str, str]]) -> None:
         """`agents` are (plugin, name, stem) in the order of their positions."""
@@ -108,7 +108,7 @@ def resolve(role: Role, directory: Directory) -> ResolvedRole:
 
 
 def dangling(resolved: ResolvedRole) -> list[Finding]:
-    """What `doctor` says about references that name no agent."""
+    """Findings about the role's references that name no agent."""
     role, found = resolved.role, bool(resolved.agents)
     return [
         Finding(

@@ -1,4 +1,4 @@
-"""What must be read, and has anything changed? Roots become sources, refusals and one digest.
+"""Scans the roots: which files are to be read, which are refused, and a digest of all of them.
 
 A real file counts once: links inside the roots are followed once, links out of them are refused.
 """
@@ -35,7 +35,7 @@ _IMPLICIT = re.compile(r"^\s*allow_implicit_invocation:\s*[\"']?(?:false|no|off)
 class Source:
     """One file to read. `tentative`: it is an entry only if its header says so.
 
-    `owners`, `folders` and `packed` are an entry's; `plain`: a host that wants no header reads it;
+    `owners`, `folders` and `packed` are as in Entry; `plain`: its host needs no header;
     `qualified`: another file of its name lies in another folder of the plugin, so that the folder
     belongs to the name. `by_person`: a file beside it, or a host's settings, say that only a person
     starts it; `off`: the hosts whose settings switch it off.
@@ -107,10 +107,10 @@ def scan(
         linked.append((number, layout, links))
     for number, layout, links in linked:
         _place_links(result, number, layout, links, taken, poisoned)
-    _tell_namesakes_apart(result.sources)
+    _qualify_namesakes(result.sources)
     _mark_by_person(result, trees)
     if switches.rows:
-        _tell_declared(result, switches)
+        _report_declared(result, switches)
         _switch(result, switches)
     behind = [file for _, _, links in linked for file in links]
     result.digest = _digest(trees, behind, limits, switches)
@@ -196,26 +196,26 @@ def _cure_of(unread: str) -> str:
 
 
 def _share(result: Scan, number: int, owner: str) -> None:
-    """A host that has a link to a file loads it as one of its own."""
+    """Add `owner`, a host with a link to the file, to the source's owners."""
     source = result.sources[number]
     if owner and owner not in source.owners:
         result.sources[number] = replace(source, owners=(*source.owners, owner))
 
 
-def _tell_namesakes_apart(sources: list[Source]) -> None:
-    """Agents of one name in several folders of one plugin are several: hosts name the folder."""
+def _qualify_namesakes(sources: list[Source]) -> None:
+    """Qualify agents of one name in several folders of one plugin, as hosts do."""
     folders: dict[tuple[str, str], set[str]] = {}
     for source in sources:
         if may_be_qualified(source):
             folders.setdefault((source.plugin, source.stem), set()).add(source.folders)
     for number, source in enumerate(sources):
-        together = folders.get((source.plugin, source.stem), ())
-        if may_be_qualified(source) and source.folders and len(together) > 1:
+        folders_of_name = folders.get((source.plugin, source.stem), ())
+        if may_be_qualified(source) and source.folders and len(folders_of_name) > 1:
             sources[number] = replace(source, qualified=True)
 
 
 def may_be_qualified(source: Source) -> bool:
-    """A host's own folder is flat to most: there the first of a name is the only one."""
+    """Whether its hosts tell agents of one name apart by folder; few do in their own folders."""
     if source.kind != "agent":
         return False
     places = (place_of(owner, "agent") for owner in source.owners)
@@ -224,7 +224,7 @@ def may_be_qualified(source: Source) -> bool:
 
 
 def _mark_by_person(result: Scan, trees: list[Tree]) -> None:
-    """Codex says in a file beside the skill whether its model may start it."""
+    """Mark skills that a model may not start, by the file of Codex beside them."""
     meta = {(n, file.path) for n, tree in enumerate(trees) for file in tree.files}
     for number, source in enumerate(result.sources):
         beside = f"{source.path.rpartition('/')[0]}/{CODEX_META}".lstrip("/")
@@ -234,7 +234,7 @@ def _mark_by_person(result: Scan, trees: list[Tree]) -> None:
 
 
 def _switch(result: Scan, switches: Switches) -> None:
-    """What no host that is here would load is no entry; else it knows who would not."""
+    """Refuse files that no host on this machine would load; note in others who would not."""
     here, kept = {host for host, _ in switches.here}, []
     for source in result.sources:
         known = looking_hosts(source)
@@ -252,8 +252,8 @@ def _switch(result: Scan, switches: Switches) -> None:
     result.sources[:] = kept
 
 
-def _tell_declared(result: Scan, switches: Switches) -> None:
-    """An entry is a file: what stands in a host's settings alone is named, with where to put it."""
+def _report_declared(result: Scan, switches: Switches) -> None:
+    """Report agents and commands that are in a host's settings alone, as an entry is a file."""
     files = {
         (host, source.kind, f"{source.folders}/{source.stem}".lstrip("/"))
         for source in result.sources
@@ -268,8 +268,8 @@ def _tell_declared(result: Scan, switches: Switches) -> None:
         name = display(row.what)
         reason = f"declared: {name} stands in {display(row.file)}, and an entry is a file"
         cure = f"Write it as {display(where)}/{name}.md."
-        told = FileReport(display(folder), file, "skipped", kind, name, reason, cure=cure)
-        result.reports.append(told)
+        report = FileReport(display(folder), file, "skipped", kind, name, reason, cure=cure)
+        result.reports.append(report)
 
 
 def _names_of(result: Scan, source: Source) -> tuple[set[str], str]:
@@ -316,7 +316,7 @@ def _follow(
 
 
 def _behind(link: str, real: str, full: str, limits: ReadLimits) -> Iterator[tuple[str, str]]:
-    """The files of a linked folder; one that holds the link itself would never end."""
+    """The files of a linked folder; none if the link lies in that folder itself (a cycle)."""
     if f"{full}/".startswith(f"{real}/"):
         return
     for file in walk(real, limits).files:
@@ -326,7 +326,7 @@ def _behind(link: str, real: str, full: str, limits: ReadLimits) -> Iterator[tup
 def _digest(
     trees: list[Tree], behind: list[tuple[str, str]], limits: ReadLimits, switches: Switches
 ) -> str:
-    """With what decides how they are read: the version, the limits, and the hosts' settings."""
+    """A digest of all files' stamps, and of the version, the limits, and the hosts' settings."""
     state = hashlib.sha256(f"{__version__} {limits.recipe}".encode())
     if switches.rows:
         state.update(msgspec.json.encode(switches))
@@ -345,7 +345,7 @@ def _facts(trees: list[Tree]) -> Iterator[str]:
 
 
 def _target(link: str) -> str:
-    """It may have become a file since, or be nobody's to read."""
+    """The real path that a link leads to; "" if it cannot be read."""
     try:
         return os.path.realpath(link)
     except OSError:
@@ -353,7 +353,7 @@ def _target(link: str) -> str:
 
 
 def _stamp(path: str) -> str:
-    """A file behind a link may lie where no walk comes by, and may be gone by now."""
+    """Size and times of a file behind a link, which no walk may have seen; "gone" without it."""
     try:
         status = os.stat(path)
     except OSError:

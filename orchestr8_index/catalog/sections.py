@@ -1,7 +1,7 @@
-"""How do arrays and sorted strings become one file and back? Named sections, listed in a table.
+"""A file of named sections, listed in a table: arrays and sorted strings, written and read.
 
-A section that is searched is mapped; a section that is only read here and there is read with
-`pread`, so that it never counts as the server's memory.
+A section that is searched is mapped; one with few, scattered reads is read with `pread`, so that
+it never counts as the server's memory.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ HAS_PREAD = hasattr(os, "pread")  # Windows has not
 
 
 def write_sections(path: Path, sections: Mapping[str, Any]) -> Table:
-    """`sections` maps names to bytes-like values, or to what gives them in `parts()`; returns
-    name → (offset, bytes)."""
+    """`sections`: name → a bytes-like value, or an object with `parts()` of such. Returns name →
+    (offset, length in bytes)."""
     table: Table = {}
     with open(path, "xb") as file:
         for name, value in sections.items():
@@ -48,8 +48,8 @@ def write_sections(path: Path, sections: Mapping[str, Any]) -> Table:
 
 
 class StoredColumn:
-    """Numbers of a section that are read one by one: looked at here and there, they would fill the
-    memory with pages if they were mapped."""
+    """A section's numbers, each read with `pread`: scattered reads of a mapping would fill the
+    memory with pages."""
 
     def __init__(self, sections: Sections, name: str, typecode: Typecode) -> None:
         self._sections, self._name, self._width = sections, name, array(typecode).itemsize
@@ -60,7 +60,7 @@ class StoredColumn:
 
 
 class SortedKeys:
-    """Sorted unsigned 64-bit numbers: every STRIDE-th is kept, the stretch between two is read."""
+    """Sorted unsigned 64-bit numbers. A sparse index has every STRIDE-th; ranges are read."""
 
     def __init__(self, sections: Sections, name: str) -> None:
         self._sections, self._name = sections, name
@@ -71,7 +71,7 @@ class SortedKeys:
         self._kept = array("Q", (column[at] for at in every if self._mapped is None))
 
     def find(self, key: int) -> int | None:
-        """Its position; None when it is not there."""
+        """The position of the key; None without it."""
         if (mapped := self._mapped) is not None:
             at = bisect_left(mapped, key)
             return at if at < self._size and mapped[at] == key else None
@@ -87,8 +87,8 @@ class SortedKeys:
 class Sections:
     """A sections file opened for reading. Close it, or let the last reference do so.
 
-    `bound`: the bytes of a section that may stay in memory whole, as what is mapped does once it
-    was read.
+    `bound`: the bytes of a section that may stay in memory whole, as mapped pages do once they are
+    read.
     """
 
     bound = SMALL
@@ -127,11 +127,11 @@ class Sections:
         return found
 
     def size(self, name: str) -> int:
-        """In bytes."""
+        """The section's size in bytes."""
         return self._table[name][1]
 
     def is_small(self, name: str) -> bool:
-        """Whether it may stay in memory whole."""
+        """Whether the section may stay in memory whole."""
         return self._table[name][1] <= self.bound
 
     def column(self, name: str, typecode: Typecode) -> StoredColumn:
@@ -157,13 +157,13 @@ STRING_STRIDE, MOST_STRINGS = 8, 1_024
 
 
 def shape(text: str) -> tuple[int, int]:
-    """How many spaces and colons it has."""
+    """(number of spaces, number of colons)"""
     return text.count(" "), text.count(":")
 
 
 class SortedBytes:
-    """Sorted byte strings in a mapped file. Some are kept, so that a bisection looks at the few
-    between two of them alone: 2 µs instead of 7 among 5,000."""
+    """Sorted byte strings in a mapped file. A sparse index in memory narrows each bisection: 2 µs
+    instead of 7 among 5,000."""
 
     def __init__(self, of: memoryview[int], starts: memoryview[int]) -> None:
         self._of, self._starts = of, starts
@@ -195,14 +195,14 @@ class SortedBytes:
         return low
 
     def find(self, text: str) -> int | None:
-        """None where it is not there."""
+        """The position of the string; None without it."""
         wanted = text.encode("utf-8", "replace")
         place = self.bisect(wanted)
         return place if place < self.size and self.at(place) == wanted else None
 
 
 class Strings(Mapping[str, int]):
-    """Sorted strings with their positions. `name` is that of the sections."""
+    """Sorted strings, as a mapping to their positions. `name` is that of the sections."""
 
     def __init__(self, sections: Sections, name: str) -> None:
         self._sections, self._name = sections, name
@@ -212,7 +212,7 @@ class Strings(Mapping[str, int]):
         self._shapes: dict[str, set[tuple[int, int]]] = {}
 
     def shapes(self, head: str) -> set[tuple[int, int]]:
-        """Those of the strings that begin so; of the last MOST_HEADS heads they are remembered."""
+        """The shapes of the strings that begin with `head`; cached for MOST_HEADS heads."""
         if (known := self._shapes.get(head)) is not None:
             return known
         found = set(map(shape, map(self.at, self.beginning(head))))
@@ -244,9 +244,9 @@ class Strings(Mapping[str, int]):
         return range(self.bisect(head), self.bisect(head[:-1] + chr(ord(head[-1]) + 1)))
 
     def alike(self, text: str, edits: int) -> list[str]:
-        """Those with the first letter of `text` and a length that so few edits may give.
+        """The strings with the first letter of `text` and a length that so few edits may give.
 
-        They are read, not mapped: so much is looked at that it would stay in memory.
+        They are read, not mapped: that many pages of a mapping would stay in memory.
         """
         found, size = self.beginning(text[:1]), len(text.encode())
         starts = array("Q")
@@ -282,7 +282,7 @@ class Places(Mapping[str, list[int]]):
         return self._at(self.strings[key])
 
     def find(self, key: str) -> list[int]:
-        """None at all where it is not there: `get` would raise and catch."""
+        """The entries of a key; none without it. Faster than `get`, which raises and catches."""
         at = self.strings.find(key)
         return [] if at is None else self._at(at)
 

@@ -1,7 +1,7 @@
-"""How do the entries of one kind become a file? Counted, encoded, laid into sections.
+"""Writes the entries of one kind as a segment: one file of sections.
 
 Runs in the build's child process only, because it counts with numpy; index.py reads what it writes.
-A kind of which nothing has changed keeps its file: the new generation gets a link to it.
+A kind of which nothing has changed keeps its file: the new generation gets a hard link to it.
 """
 
 from __future__ import annotations
@@ -25,26 +25,26 @@ from .sections import places_sections, starts_of, strings_sections, write_sectio
 from .snapshot import SegmentInfo, lent_file
 from .spill import KEPT, LENT, N_FIELDS, Array, EntryColumns, SpilledEntry, stretches
 
-SAID = 1  # the field of descriptions
+DESCRIPTION = 1  # its place among FIELDS
 
 
 def write_segment(folder: Path, kind: Kind, kind_data: KindData) -> SegmentInfo:
-    """The kind_data's rows are in the order of their positions: by qualified name."""
+    """Write the segment and the cards of `kind_data`, whose rows are sorted by qualified name."""
     borrows = _borrow(folder, kind, kind_data)
     if _unchanged(kind_data, borrows) and _link(folder, kind, kind_data):
         assert kind_data.kept
         return kind_data.kept.info
-    stand = _Stand(kind_data, borrows)
-    counted = count(stand.lengths, stand.numbers, list(kind_data.tokens.numbers), folder)
-    table = write_sections(folder / f"{kind}.segment", _sections(stand, counted))
+    gathered = _Gathered(kind_data, borrows)
+    counted = count(gathered.lengths, gathered.numbers, list(kind_data.tokens.numbers), folder)
+    table = write_sections(folder / f"{kind}.segment", _sections(gathered, counted))
     for row in kind_data.rows:
         row.card.adjusted = row.entry != row.card.entry
-    places = [at for at, row in enumerate(kind_data.rows) if stand.is_own(row)]
+    places = [at for at, row in enumerate(kind_data.rows) if gathered.is_own(row)]
     known = write_cards(
         folder / f"{kind}.cards",
         [kind_data.rows[at].card for at in places],
-        stand.own_lengths[places],
-        (counted.rank[part] for part in stand.own_numbers()),
+        gathered.own_lengths[places],
+        (counted.rank[part] for part in gathered.own_numbers()),
         np.array(places, np.uint32),
         _lent_places(kind_data) if borrows else [],
     )
@@ -60,7 +60,8 @@ def _lent_places(kind_data: KindData) -> list[int]:
 
 
 def _borrow(folder: Path, kind: Kind, kind_data: KindData) -> bool:
-    """Whether texts of lent rows stay where they are: only where links can be made."""
+    """Link to the lent segment, so that its texts need no copy; False without any, or if no link
+    can be made."""
     if kind_data.lent is None or not _lent_places(kind_data):
         return False
     with contextlib.suppress(OSError):
@@ -85,7 +86,7 @@ def _unchanged(kind_data: KindData, borrows: bool) -> bool:
 
 
 def _link(folder: Path, kind: Kind, kind_data: KindData) -> bool:
-    """False where links cannot be made; the files are then written anew."""
+    """Link to the last generation's files; False where links cannot be made."""
     assert kind_data.kept
     try:
         for name in (f"{kind}.segment", f"{kind}.cards"):
@@ -98,9 +99,9 @@ def _link(folder: Path, kind: Kind, kind_data: KindData) -> bool:
 
 
 @dataclass(slots=True)
-class _Stand:
-    """The rows with all that lies on the shelves, in the rows' order. What it `borrows` of the
-    shared part is counted, and stored there."""
+class _Gathered:
+    """The columns of all rows, gathered in the rows' order. With `borrows`, lent rows are counted
+    here, but their texts stay in the lent segment."""
 
     kind_data: KindData
     borrows: bool
@@ -116,7 +117,7 @@ class _Stand:
         self.lengths = self.own_lengths.copy()
         for place, row in enumerate(self.rows):
             if row.described is not None:
-                self.lengths[place, SAID] = len(row.described)
+                self.lengths[place, DESCRIPTION] = len(row.described)
 
     def is_own(self, row: SpilledEntry) -> bool:
         return not (self.borrows and row.origin == LENT)
@@ -126,12 +127,12 @@ class _Stand:
             yield self.kind_data.columns(which), first, last
 
     def own_numbers(self) -> Iterator[Array]:
-        """The terms of the rows that are stored here, as their own files have them."""
+        """The terms of the rows whose texts are stored here, as their own files have them."""
         for columns, first, last in self._stretches(filter(self.is_own, self.rows)):
             yield columns.numbers(first, last)
 
     def numbers(self, first: int, last: int) -> Array:
-        """The terms of some rows, with what other files said about them."""
+        """The terms of the rows from `first` to `last`, with what other files add to them."""
         rows = self.rows[first:last]
         found = [columns.numbers(*places) for columns, *places in self._stretches(rows)]
         stream = np.concatenate(found) if found else np.zeros(0, np.uint32)
@@ -144,7 +145,7 @@ class _Stand:
         parts, at = [], 0
         for place, row in enumerate(rows):
             if row.described is not None:
-                cell = place * N_FIELDS + SAID
+                cell = place * N_FIELDS + DESCRIPTION
                 parts += [stream[at : ends[cell - 1]], np.array(row.described, np.uint32)]
                 at = ends[cell]
         return np.concatenate([*parts, stream[at:]])
@@ -172,8 +173,8 @@ class _Stand:
         return starts
 
     def text_spans(self) -> array[int]:
-        """Where each row's text begins and ends, if some are borrowed: these lie behind all that
-        are stored here."""
+        """(start, end) of each row's text, if some are borrowed: their offsets follow those of all
+        texts that are stored here."""
         spans, starts, own = array("Q"), self.text_starts(), 0
         for row in self.rows if self.borrows else ():
             if self.is_own(row):
@@ -185,13 +186,13 @@ class _Stand:
         return spans
 
     def parts(self) -> Iterator[bytes]:
-        """The texts that are stored here, one stretch after the other."""
+        """The texts that are stored here, in ranges of rows."""
         for columns, first, last in self._stretches(filter(self.is_own, self.rows)):
             yield columns.text(first, last)
 
 
-def _sections(stand: _Stand, counted: Counted) -> dict[str, object]:
-    rows, tokens = stand.rows, stand.kind_data.tokens
+def _sections(gathered: _Gathered, counted: Counted) -> dict[str, object]:
+    rows, tokens = gathered.rows, gathered.kind_data.tokens
     terms = [term.encode() for term in counted.terms]
     entries = [row.entry for row in rows]
     names = [row.card.names for row in rows]
@@ -202,16 +203,16 @@ def _sections(stand: _Stand, counted: Counted) -> dict[str, object]:
         "pair_keys": counted.pairs.keys,
         **_postings_sections("pair", counted.pairs),
         "norms": counted.norms,
-        "vectors": stand.vectors(),
+        "vectors": gathered.vectors(),
         "entries": b"".join(entries),
         "entry_starts": starts_of(entries),
-        "texts": stand,
-        "text_starts": stand.text_starts(),
-        "text_spans": stand.text_spans(),
+        "texts": gathered,
+        "text_starts": gathered.text_starts(),
+        "text_spans": gathered.text_spans(),
         **strings_sections("qualified", (row.card.qualified.encode() for row in rows)),
         **places_sections("names", _names(names)),
         **places_sections("labels", _labels(rows)),
-        **_clones(find_clones(names, stand.terms), len(rows)),
+        **_clones(find_clones(names, gathered.terms), len(rows)),
     }
 
 
@@ -230,7 +231,7 @@ def _names(names: Iterable[tuple[str, ...]]) -> dict[str, list[int]]:
 
 
 def _clones(groups: Sequence[Sequence[int]], size: int) -> dict[str, object]:
-    """`clone_groups`: the number of each entry's group; number 0 is nobody's."""
+    """`clone_groups`: the number of each entry's group; 0 for none."""
     numbers = array("I", bytes(4 * size))
     for number, group in enumerate(groups, 1):
         for place in group:

@@ -1,7 +1,7 @@
 """Which files of a skill's folder may a host have? Its scripts, references and assets; no secrets.
 
-Held back is what begins with a dot, and what looks like a key or a password by its name or its
-first bytes. Where a SKILL.md lies at the top of a whole tree, or of a plugin, only what lies in
+Files are held back whose name begins with a dot, or whose name or content looks like a key or a
+password. Where a SKILL.md lies at the top of a whole tree, or of a plugin, only what lies in
 scripts/, references/ and assets/ is the skill's. Links are not followed.
 """
 
@@ -54,7 +54,7 @@ _SECRET = (
 )
 _NAMED = re.compile("|".join(f"(?:{pattern})" for pattern in _SECRET))
 _DOCUMENT = re.compile(r".*\.(?:md|markdown|rst|html?|py|js|mjs|ts|tsx|jsx|sh|rb|go|rs|css|svg)")
-_SAID = re.compile(
+_CONTENT = re.compile(
     rb"-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----(?:[^-]|-(?!----)){120}"
     rb"|PuTTY-User-Key-File-\d|AGE-SECRET-KEY-1[0-9A-Z]{50}"
     rb"|\bgh[pousr]_[A-Za-z0-9]{36}|\bgithub_pat_[A-Za-z0-9_]{60}|\bglpat-[A-Za-z0-9_-]{20}"
@@ -77,7 +77,7 @@ _SAID = re.compile(
     rb"|_authToken\s*=\s*[\"']?(?=[A-Za-z_-]*[0-9])[A-Za-z0-9_-]{30}"
     rb"|\bclient-key-data:\s*[A-Za-z0-9+/=]{100}|[\"']auth[\"']\s*:\s*[\"'][A-Za-z0-9+/]{24,}={0,2}[\"']"
 )
-_SIGNS = (  # one of them, in small letters, stands in all that `_SAID` finds
+_SIGNS = (  # a prefilter: each match of `_CONTENT` has one of them, in lower case
     rb"private key,putty-user,age-secret,ghp_,gho_,ghu_,ghs_,ghr_,github_pat_,glpat-,xox,akia,asia"
     rb",sk-,sk_live_,rk_live_,aiza,npm_,hf_,sg.,dop_v1_,pypi-age,xapp-,o8_,ya29.,gocspx-,shpat_"
     rb",shpss_,shpca_,shppa_,dckr_pat_,hvs.,whsec_,lin_api_,gsk_,xai-,r8_,atatt3,tskey-,.eyj"
@@ -89,7 +89,7 @@ _URL = re.compile(
     rb"\b(?i:postgres(?:ql)?|mysql|mariadb|mongodb|rediss?|amqps?|mssql|sqlserver|clickhouse|ftps?|smtps?)"
     rb"(?:\+[a-z0-9]+)?://[^\s:/@\"'`<>{}$]{1,64}:([^\s/@\"'`<>{}$%*()]{8,128})@([A-Za-z0-9.-]+)"
 )
-_PUBLIC = re.compile(  # what documents write in the place of a password, or of a host
+_PUBLIC = re.compile(  # placeholders that documents use for a password
     rb"(?i)pass|pwd|secret|change|example|your|test|demo|sample|dummy|user|admin|xxx|\.\.\.|12345"
 )
 _NEAR_HOST = re.compile(
@@ -98,7 +98,7 @@ _NEAR_HOST = re.compile(
 
 
 class Unfit(Exception):
-    """The folder holds no skill as the protocol wants it; the message says why."""
+    """The folder is no skill that can be served; the message says why."""
 
 
 class HeldBack(Unfit):
@@ -115,18 +115,18 @@ class SkillFile(NamedTuple):
 
 
 class SkillFolder:
-    """The folder of one entry. Everything raises Unfit where it is gone or no skill's."""
+    """The folder of one entry. Its methods raise Unfit where it is gone or is no skill's."""
 
     def __init__(self, index: Index, entry: Entry) -> None:
         self._roots = index.manifest.roots
         self._root, self.path = self._roots[entry.root], os.path.dirname(entry.path)
 
     def place(self, file: SkillFile) -> str:
-        """Where it lies below its root."""
+        """The file's path below its root."""
         return display(f"{self.path}/{file.path}".lstrip("/"))
 
     def files(self) -> list[SkillFile]:
-        """Those that are served, by path."""
+        """The files that are served, by path."""
         files, total = list[SkillFile](), 0
         for file in self.all():
             if file.held:
@@ -150,7 +150,7 @@ class SkillFolder:
             yield file
 
     def read(self, file: SkillFile, most: int = MOST_BYTES) -> Iterator[bytes]:
-        """Its bytes in pieces; none of a file that holds a key, or is not the one listed."""
+        """A file's bytes in pieces. Raises HeldBack at a key, Unfit for a larger or other file."""
         path, tail, left = f"{self.path}/{file.path}", b"", most
         try:
             fd = open_within(self._roots, self._root, path)
@@ -170,12 +170,12 @@ class SkillFolder:
 
 
 def _walk(fd: int, is_top: bool, within: str = "", depth: int = 0) -> Iterator[SkillFile]:
-    """Closes the folder `fd`. What vanishes meanwhile is left out."""
+    """The files below the folder `fd`, which it closes, without those that vanish meanwhile."""
     try:
         items = sorted(os.scandir(fd), key=lambda item: item.name)
         is_top |= not depth and any(item.name in _OF_A_TREE for item in items)
         for item in items:
-            file = _looked_at(item, within, is_top)
+            file = _read_item(item, within, is_top)
             if file is None:
                 continue
             if file.held or not file.path.endswith("/"):
@@ -189,8 +189,8 @@ def _walk(fd: int, is_top: bool, within: str = "", depth: int = 0) -> Iterator[S
         os.close(fd)
 
 
-def _looked_at(item: os.DirEntry[str], within: str, is_top: bool) -> SkillFile | None:
-    """A file, or a folder (its path ends in `/`); None for links and what else is neither."""
+def _read_item(item: os.DirEntry[str], within: str, is_top: bool) -> SkillFile | None:
+    """A file, or a folder (its path ends in `/`); None for links and special files."""
     try:
         status = item.stat(follow_symlinks=False)
     except OSError:
@@ -215,8 +215,8 @@ def why_held(name: str) -> str:
         return "its name begins with a dot"
     plain = unicodedata.normalize("NFKC", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)).casefold()
     plain = "".join(each for each in plain if unicodedata.category(each)[0] != "C").strip()
-    while (kept := _KEPT.sub("", plain)) != plain:
-        plain = kept
+    while (stripped := _KEPT.sub("", plain)) != plain:
+        plain = stripped
     is_named = plain.startswith(".") or (not _DOCUMENT.fullmatch(plain) and _NAMED.fullmatch(plain))
     return "it looks like a key by its name" if is_named else ""
 
@@ -224,21 +224,21 @@ def why_held(name: str) -> str:
 def holds_secret(data: bytes) -> bool:
     """Whether a key, or a token of a well-known service, stands in these bytes."""
     plain = data.replace(b"\0", b"")
-    low = plain.lower()  # what has no word of a secret is looked through in no time
-    if any(sign in low for sign in _SIGNS) and _SAID.search(plain):
+    low = plain.lower()
+    if any(sign in low for sign in _SIGNS) and _CONTENT.search(plain):
         return True
-    return b"://" in low and any(map(_is_meant, _URL.finditer(plain)))
+    return b"://" in low and any(map(_is_real, _URL.finditer(plain)))
 
 
-def _is_meant(url: re.Match[bytes]) -> bool:
-    """Whether a password in the address of a database is one, and no document's example."""
+def _is_real(url: re.Match[bytes]) -> bool:
+    """Whether the password in a URL looks real, not like a document's example."""
     password, host = url.groups()
     mixed = re.search(rb"[0-9]", password) and re.search(rb"[A-Za-z]", password)
     return bool(mixed) and not _PUBLIC.search(password) and not _NEAR_HOST.fullmatch(host)
 
 
 def held_back(index: Index) -> Iterator[Finding]:
-    """What of the skills' folders no host gets: one finding for each skill that has some."""
+    """A finding for each skill with files that are not served, by their names."""
     segment = index.segments["skill"]
     for place in range(segment.size):
         entry = segment.entry(place)

@@ -1,10 +1,10 @@
-"""How does a generation lie on disk? Written beside its place, renamed when whole, never changed.
+"""A generation on disk: written into a temporary folder, renamed when whole, never changed.
 
 snapshots/<digest of the roots>/<generation>/
     manifest.json         what it was built from, counts, and where the sections lie
-    files.msgpack         how every markdown file ended, and the findings
+    files.msgpack         the report of every markdown file, and the findings
     agent.segment …       one file of sections per kind: vocabulary, postings, entries, texts
-    agent.cards …         for the next build alone: what each file gave, so that it need not be read
+    agent.cards …         for the next build alone: the cached result of parsing each file
     agent.shared …        where the roots have a part that other projects share: a link to the
                           segment of that part's own generation, which has the texts of its entries
 """
@@ -37,9 +37,9 @@ _MANIFEST, _FILES = "manifest.json", "files.msgpack"
 
 
 class SegmentInfo(Struct, frozen=True):
-    """`lengths` are the mean numbers of terms in each field; `tokens` what a model would carry
-    that has all names and descriptions in its context (estimated);
-    `cards` is for the next build; `lent` says where the texts lie in what the shared part lends."""
+    """`lengths` are the mean numbers of terms in each field; `tokens` (estimated) those of all
+    names and descriptions; `cards` is for the next build; `lent` is the section of texts in the
+    segment that the shared roots' generation lends."""
 
     entries: int
     wide: bool
@@ -76,14 +76,14 @@ class Manifest(Struct, frozen=True):
 
 
 class Files(Struct, frozen=True):
-    """How each file ended, and what doctor says of the trees."""
+    """The report of each file, and the findings."""
 
     files: tuple[FileReport, ...]
     findings: tuple[Finding, ...]
 
 
 def lent_file(folder: Path, kind: Kind) -> Path:
-    """What the shared part of the roots lends to a generation."""
+    """The link to the segment that the shared roots' generation lends to this one."""
     return folder / f"{kind}.shared"
 
 
@@ -91,7 +91,7 @@ def lent_file(folder: Path, kind: Kind) -> Path:
 
 
 def read_files(folder: Path) -> Files:
-    """What is said of the files of the generation in that folder. Raises SnapshotUnreadable."""
+    """The reports and findings of the generation in that folder. Raises SnapshotUnreadable."""
     try:
         return msgspec.msgpack.decode(read_within((), str(folder), _FILES, 1 << 30), type=Files)
     except (OSError, *UNDECODABLE) as error:
@@ -111,7 +111,7 @@ class Generations:
         return Path(tempfile.mkdtemp(prefix=f"build-{os.getpid()}-", dir=self.folder))
 
     def publish(self, made: Path, manifest: Manifest, files: Files) -> Manifest:
-        """Finish `made` and rename it to the next generation; atomic, whoever else publishes."""
+        """Finish `made` and rename it to the next generation; atomic among processes."""
         _write(made / _FILES, msgspec.msgpack.encode(files))
         sums = {path.name: _sum(path) for path in made.iterdir() if path.name != _MANIFEST}
         manifest = msgspec.structs.replace(manifest, sums=sums)
@@ -136,14 +136,14 @@ class Generations:
         return sorted(int(name) for name in names if name.isdecimal())
 
     def _is_linked(self) -> bool:
-        """What lies behind a link is not ours to remove."""
+        """Whether it lies behind a link, where nothing may be removed."""
         return self.folder.is_symlink() or self.folder.parent.is_symlink()
 
     def newest(self) -> int:
         return max(self.numbers(), default=0)
 
     def manifest(self, generation: int) -> Manifest:
-        """Raises SnapshotUnreadable for one that is gone, damaged or of another format."""
+        """Raises SnapshotUnreadable if the manifest is gone, damaged or of another format."""
         folder = str(self.folder / _name(generation))
         try:
             read = read_within((), folder, _MANIFEST, 1 << 30)
@@ -159,9 +159,9 @@ class Generations:
         return read_files(self.path(generation))
 
     def damage(self, generation: int) -> str:
-        """Which file is not what was written, or "". Reads all of them. Raises SnapshotUnreadable.
+        """The first file that differs from its sum, or "". Raises SnapshotUnreadable.
 
-        One that is gone is no damage: another process may have pruned the generation.
+        A missing file is no damage: another process may have pruned the generation.
         """
         for name, wanted in self.manifest(generation).sums.items():
             try:
@@ -182,7 +182,7 @@ class Generations:
             shutil.rmtree(self.path(number), ignore_errors=True)
 
     def remove_leftovers(self, older_than: float = LEFTOVER_AGE) -> None:
-        """Temporary folders of builds that ended early, once no build can still be using them."""
+        """Remove temporary folders of builds that ended early, once no build can be using them."""
         for path in () if self._is_linked() else self.folder.glob("build-*"):
             try:
                 old = time.time() - path.stat().st_mtime > older_than
@@ -193,8 +193,8 @@ class Generations:
 
 
 def _builds(process: str) -> bool:
-    """Whether that process may still be at work; another one may have its number by now."""
-    if sys.platform == "win32":  # where the question would end it
+    """Whether a process of that id runs, though it may be another one by now."""
+    if sys.platform == "win32":  # where os.kill would end it
         return True
     try:
         os.kill(int(process), 0)
@@ -210,7 +210,7 @@ def _name(generation: int) -> str:
 
 
 def _why(error: Exception) -> str:
-    """Without the path: it is said on the wire, too."""
+    """The error without the path, as it goes over the wire, too."""
     return (error.strerror or "") if isinstance(error, OSError) else str(error)
 
 

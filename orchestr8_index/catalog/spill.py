@@ -1,7 +1,7 @@
-"""Where do the texts and terms of many entries lie while a build runs? On disk, read by stretches.
+"""The columns of entries during a build, which lie on disk and are read in ranges.
 
-The columns hold for each of their places a text, its terms as numbers, their counts by field, and a
-vector. One is filled by what a build reads; another is the last generation's own.
+They have for each place a text, its terms as numbers, their counts by field, and a vector. Some are
+filled by what a build reads; others are the last generation's own.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ Array = np.ndarray[Any, np.dtype[Any]]
 N_FIELDS = len(FIELDS)
 STRETCH = 512  # rows
 READ, KEPT, LENT = range(3)
-"""Where a row stands: read by this build, kept of the last generation, or lent by the shared part
-of the roots, whose generation is one for all projects."""
+"""The origin of a row: read by this build, kept of the last generation, or lent by the generation
+of the roots that projects share."""
 
 
 IN_MEMORY, FEW = 4_000_000, 1 << 16  # bytes of a column
@@ -31,7 +31,7 @@ PART = 1 << 20
 
 
 class GrowingColumn:
-    """Items of one type; what does not fit in memory lies in a file without a name."""
+    """Items of one type; what does not fit in memory lies in an unnamed file."""
 
     def __init__(self, folder: Path, dtype: Any, in_memory: int = IN_MEMORY) -> None:
         self.dtype = np.dtype(dtype)
@@ -42,7 +42,7 @@ class GrowingColumn:
         return self._size
 
     def append(self, items: Array | bytes | array[int]) -> None:
-        """Numbers of numpy may be of another type."""
+        """Append items; an array of numpy is converted to the column's type."""
         if isinstance(items, np.ndarray):
             items = np.ascontiguousarray(items, self.dtype)
         self._file.write(items.data if isinstance(items, np.ndarray) else items)
@@ -98,7 +98,7 @@ class Filling:
         self._lengths, self._dimensions = array("I"), dimensions
 
     def put(self, text: bytes, fields: Sequence[array[int]], vector: bytes) -> int:
-        """The new place. `fields` are the numbers of its terms."""
+        """Append an entry and return its place. `fields`: its terms' numbers, by field."""
         self._texts.append(text)
         self._vectors.append(vector)
         for numbers in fields:
@@ -109,7 +109,7 @@ class Filling:
         return len(self._starts[0]) - 2
 
     def columns(self) -> EntryColumns:
-        """What has been put here so far."""
+        """The columns of all entries put so far."""
         return EntryColumns(
             *(lambda start, end: self._texts.read(start, end).tobytes(), self._tokens.read),
             *self._starts,
@@ -120,8 +120,8 @@ class Filling:
 
 @dataclass(slots=True)
 class SpilledEntry:
-    """One entry of a kind: `entry` is what is served of it, `said` (if not None) the terms of its
-    description where other files added to it, with the vector that goes with them."""
+    """One entry of a kind: `entry` is what is served of it, `described` (if not None) the terms of
+    its description where other files add to it, and `vector` the vector that goes with them."""
 
     card: Card
     origin: int
@@ -133,15 +133,15 @@ class SpilledEntry:
 
 
 def stretches(rows: Sequence[SpilledEntry]) -> Iterator[tuple[int, int, int]]:
-    """Rows that lie side by side in one origin, as (origin, first place, last place + 1)."""
+    """Ranges of rows that are adjacent in one origin, as (origin, first place, last place + 1)."""
     first = 0
     for at in range(1, len(rows) + 1):
         before = rows[at - 1]
-        if at < len(rows) and at - first < STRETCH and _beside(before, rows[at]):
+        if at < len(rows) and at - first < STRETCH and _are_adjacent(before, rows[at]):
             continue
         yield before.origin, rows[first].place, before.place + 1
         first = at
 
 
-def _beside(one: SpilledEntry, other: SpilledEntry) -> bool:
+def _are_adjacent(one: SpilledEntry, other: SpilledEntry) -> bool:
     return other.origin == one.origin and other.place == one.place + 1

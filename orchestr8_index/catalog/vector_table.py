@@ -1,4 +1,4 @@
-"""Compares a vector with those of all entries at once, exactly: everything is an integer."""
+"""Exact dot products of a vector with those of all entries at once, in integers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import simsimd
 class Table:
     """The vectors of all entries as rows of signed bytes, `dimensions` of them for each entry.
 
-    They are compared with as many signed bytes. numpy picks some rows in a tenth of the time.
+    They are multiplied with as many signed bytes. numpy selects rows ten times as fast.
     """
 
     def __init__(self, rows: memoryview[int], dimensions: int, uses_numpy: bool = False) -> None:
@@ -20,11 +20,11 @@ class Table:
         self._uses_numpy = uses_numpy
 
     def products(self, vector: bytes) -> list[int]:
-        """The scalar product with each entry's vector."""
+        """The dot product with each entry's vector."""
         return self._products(vector, self._all)
 
     def products_of(self, vector: bytes, places: Sequence[int]) -> list[int]:
-        """Those of the entries at `places` alone."""
+        """The dot products with the entries at `places` alone."""
         return self._products(vector, self._picked(places))
 
     def _picked(self, places: Sequence[int]) -> memoryview[int] | None:

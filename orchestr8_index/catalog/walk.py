@@ -1,4 +1,4 @@
-"""Which files are there? One pass over a root: markdown, links, manifests, and what cannot be read.
+"""Walks one root: its markdown files, links, manifests, and what cannot be read.
 
 Nothing is opened here. Links are noted, not followed; what they lead to is decided in scan.py.
 """
@@ -20,7 +20,7 @@ IGNORED = frozenset(
 KIND_FOLDERS = frozenset({"agents", "skills", "commands"})
 INSTALLED = "installed_plugins.json"
 NAMES = frozenset({*(path.rpartition("/")[2] for path in MANIFESTS), INSTALLED, *SETTINGS})
-"""What a manifest may be called."""
+"""File names of manifests and settings."""
 MEANT = frozenset(
     "agents agent skills skill commands command prompts recipes rules instructions".split()
 )
@@ -109,17 +109,17 @@ def _take(tree: Tree, item: os.DirEntry[str], path: str) -> bool:
 
 
 def is_passed_over(folder: str) -> bool:
-    """Whether nothing below that folder, itself below a root, is looked at."""
+    """Whether that folder, below a root, is skipped."""
     return folder.rpartition("/")[2] in IGNORED or folder.endswith(WORKTREES)
 
 
 def _below(root: str, path: str) -> str:
-    """With the root's own name, where that is a folder of entries and no repository's."""
+    """The path with the root's own name, for a file at its top or a root that is a host's place."""
     return f"{os.path.basename(root)}/{path}" if "/" not in path or is_place(root) else path
 
 
 def is_meant(path: str, name: str) -> bool:
-    """Whether a path below a root is a text that is no `.md`, where hosts keep entries or rules."""
+    """Whether a path below a root is a text other than `.md`, where hosts keep entries or rules."""
     ending = os.path.splitext(name)[1].lower()
     if ending == ".mdc":
         return True
@@ -127,14 +127,14 @@ def is_meant(path: str, name: str) -> bool:
 
 
 def _is_manifest(path: str) -> bool:
-    """A host's settings matter where they switch plugins off: beside the folder of its plugins."""
+    """Whether a path is a manifest, or a host's settings, which may switch plugins off."""
     return f"/{path}".endswith((*(f"/{each}" for each in MANIFESTS), f"/{INSTALLED}")) or (
         path in SETTINGS or path.endswith(tuple(f".claude/{each}" for each in SETTINGS))
     )
 
 
 def _may_matter(link: os.DirEntry[str]) -> bool:
-    """A link to a folder, to markdown, or to nothing that can be told."""
+    """Whether a link leads to a folder, is named as markdown, or cannot be followed."""
     if is_markdown(link.name):
         return True
     try:

@@ -1,4 +1,4 @@
-"""What is known of words before any catalogue is read: vectors and habits, learnt from open texts.
+"""Word vectors and frequencies of words, learnt from open texts and shipped with the package.
 
 `words.vec` is trained by scripts/train-vectors and ships with the package. It is a sections file
 with its table at the end: stems in order, for each a direction and a length, and how open texts use
@@ -25,15 +25,15 @@ UNIT = 400  # a direction's length in its 8-bit form
 LENGTH_UNIT = 1024  # a word's length of 1 as it is stored
 VERSION = 2
 NAMES = ("words", "word_starts", "share", "naming", "lengths", "vectors")
-LENGTH = 8  # of the info at the end
-REMEMBERED = 1_024  # words looked up
-SPREAD = 512  # vectors that were added last, 1.2 KB each
+LENGTH = 8  # bytes at the end of the file: the length of the info before them
+REMEMBERED = 1_024  # cached places of words
+SPREAD = 512  # cached vectors, as long integers of 1.2 KB each
 LANE, BIAS = 4, 128
 _BIASED = bytes((byte + BIAS) % 256 for byte in range(256))
 
 
 class WordsInfo(Struct, frozen=True):
-    """`digest` is that of the sections: vectors of different files must never meet."""
+    """`digest` is that of the sections: vectors of different files must not be compared."""
 
     digest: str
     size: int
@@ -61,14 +61,14 @@ class Words:
         self.lengths: memoryview[int] = self._sections.mapped("lengths", "H")
 
     def find(self, word: str) -> int | None:
-        """The word's place; the last REMEMBERED are not searched again."""
+        """The word's place; the latest REMEMBERED are cached."""
         return self._found[word]
 
     def _place_of(self, word: str) -> int | None:
         return self._sorted.find(usual_stem(word))
 
     def habits(self, place: int | None) -> tuple[float, float]:
-        """(share, naming); of a word that nobody knows (0, 1)."""
+        """(share, naming); (0, 1) of an unknown word."""
         return (0.0, 1.0) if place is None else (self.share[place], self.naming[place])
 
     def vector(self, place: int) -> bytes:
@@ -76,7 +76,7 @@ class Words:
         return self._sections.read("vectors", place * self.dimensions, self.dimensions)
 
     def every_word(self) -> list[str]:
-        """By place, for who embeds a whole catalogue."""
+        """All words by place, to embed a whole catalogue."""
         return [word.decode() for word in self._sorted.all()]
 
     def every_vector(self) -> bytes:

@@ -1,7 +1,7 @@
-"""How is a build run from outside? A child process is started, listened to, and buried if it dies.
+"""Runs builds in a child process: starts it, reads its lines, and copes with its death.
 
 A file that the child was reading when it died is suspected; if it dies a second time on the same
-file, or hangs on it, the file is left out with that reason and the build runs again.
+file, or hangs on it, the file is skipped with that reason and the build runs again.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _START = (
     "import sys; sys.path.append(sys.argv[1]);"
     "from orchestr8_index.catalog.build import main; sys.exit(main())"
 )
-_ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1"}  # more wait for each other: the matrices are small
+_ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1"}  # the matrices are too small for more
 COMMAND = (sys.executable, "-P", "-c", _START, str(REPOSITORY))
 
 
@@ -48,7 +48,7 @@ class BuildChild:
     _ended: threading.Event = field(default_factory=threading.Event)
 
     def load(self, ahead: bool = False) -> BuildChild:
-        """The process alone; `ahead` of the request, it loads all that it may need."""
+        """Start the process without a request; `ahead`: meanwhile it imports what it may need."""
         try:
             self._stderr = tempfile.TemporaryFile()
             self._process = subprocess.Popen(
@@ -86,7 +86,7 @@ class BuildChild:
             self._close()
 
     def _listen(self, lines: IO[bytes]) -> BuildLine:
-        """The last line; what is none (an import's chatter, a line cut by a signal) is passed."""
+        """The last valid line; other output (of imports, or cut by a signal) is ignored."""
         last = BuildLine()
         for raw in lines:
             with contextlib.suppress(msgspec.DecodeError):
@@ -109,7 +109,7 @@ class BuildChild:
         return self._process is not None and self._process.poll() is None
 
     def dismiss(self) -> None:
-        """End a child that was never asked."""
+        """End a child that got no request."""
         self.stop()
         if self._process and self._process.stdin:
             self._process.stdin.close()
@@ -129,9 +129,9 @@ class BuildChild:
 
     def _failure(self, status: int, last: BuildLine) -> BuildFailed:
         if last.error:
-            told = BuildFailed(f"The index could not be built: {last.error}.", _cure(last.error))
-            told.told = True
-            return told
+            refused = BuildFailed(f"The index could not be built: {last.error}.", _cure(last.error))
+            refused.told = True
+            return refused
         note = self._hung or (read_note(self._note) if self._note else None)
         if self._note:
             shutil.rmtree(Path(self._note).parent, ignore_errors=True)
@@ -159,9 +159,9 @@ class BuildChild:
 
 @dataclass(slots=True)
 class Builder:
-    """Builds until a build ends well, leaving out the files that end it badly.
+    """Repeats a build, without the files that ended it, until it succeeds.
 
-    `named` are paths that the next build must look at, whatever their times say.
+    `named` are paths that the next build must read, whatever their times are.
     """
 
     settings: Settings
@@ -178,11 +178,11 @@ class Builder:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """For /health: whose index it is, where it is another's."""
+        """More for /health: whose index it is, for a builder that fetches another server's."""
         return {}
 
     def beside(self, settings: Settings) -> Builder:
-        """Of another project of the same server."""
+        """A builder for another project of the same server."""
         return type(self)(settings, self.command, self.hang_seconds, on_failure=self.on_failure)
 
     def start(self, unless: str = "") -> BuildChild:
@@ -198,15 +198,15 @@ class Builder:
         return child
 
     def prepare(self) -> None:
-        """Have the next child load what it needs before it is wanted."""
+        """Start the next child, which imports what it needs before there is a request."""
         with self._lock:
             if self._spare is None and not self._stopped:
                 child = BuildChild(self.command, self.hang_seconds, self.on_line)
-                with contextlib.suppress(BuildFailed):  # who wants a child will be told
+                with contextlib.suppress(BuildFailed):  # `start` will raise it
                     self._spare = child.load(ahead=True)
 
     def dismiss(self) -> None:
-        """End the child that waits, if any: there is nothing for it to do."""
+        """End the spare child, if any, which is not needed."""
         spare = self._take_spare()
         if spare is not None:
             spare.dismiss()
@@ -220,7 +220,7 @@ class Builder:
         return None
 
     def run(self, unless: str = "", started: BuildChild | None = None) -> BuildLine:
-        """Blocks. Raises BuildFailed when the build fails for another reason than one file."""
+        """Run builds until one succeeds. Blocks. Raises BuildFailed unless one file is to blame."""
         suspected: set[tuple[str, str]] = set()
         child = started
         for _ in range(MAX_ATTEMPTS):
@@ -232,7 +232,7 @@ class Builder:
                 if self._stopped or failure.told or not (failure.reading or unless):
                     raise
                 if failure.reading is None:
-                    unless = ""  # the fault may be in what the last generation knew: read all
+                    unless = ""  # the last generation's cards may be at fault: read all files
                 self._suspect(failure, suspected)
             child = None
         raise BuildFailed("The build was given up: too many files ended it.", "See the log.")

@@ -1,4 +1,4 @@
-"""On which line is YAML broken, and how? YAML itself often notices it lines later."""
+"""Finds the line on which YAML is broken, which YAML itself often reports lines later."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ _OPENED = (
 def describe(error: yaml.YAMLError, text: str) -> tuple[str, int | None]:
     """What is wrong, and on which of the text's lines, counted from 0.
 
-    What was begun and never ended is told where it begins. YAML counts U+2028 as a line's end, too;
-    editors do not.
+    Something that is not closed is reported where it begins. YAML counts U+2028 as a line's end,
+    too; editors do not.
     """
     problem = str(getattr(error, "problem", None) or str(error).split("\n")[0])
     mark = getattr(error, "problem_mark", None)
@@ -47,7 +47,7 @@ def blame(
 
 
 def _fields(block: str, keys: list[int]) -> Iterator[tuple[int, str]]:
-    """(line, text) of each field; what stands before the first one too."""
+    """(line, text) of each field, and of the text before the first one."""
     lines = block.split("\n")
     starts = sorted({0, *keys})
     for start, end in zip(starts, [*starts[1:], len(lines)], strict=True):

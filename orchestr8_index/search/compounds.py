@@ -131,14 +131,12 @@ def _joined(
     return None if rarer else Token(term, f"{first} {second}")
 
 
-def _known_form(
-    segment: Segment, term: str, word: str, terms: Terms, is_short: bool
-) -> Sequence[str]:
+def _known_form(segment: Segment, term: str, word: str, terms: Terms, few: bool) -> Sequence[str]:
     """What to read a term as that no entry has: its other spelling, else its two parts, else it."""
     other = _respelt(segment, term, word, terms)
     if other != term:
         return (other,)
-    return _parts(segment, term, word, terms, is_short) or (term,)
+    return _parts(segment, term, word, terms, few) or (term,)
 
 
 def _respelt(segment: Segment, term: str, word: str, terms: Terms) -> str:

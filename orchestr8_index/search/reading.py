@@ -71,9 +71,8 @@ def read(segment: Segment, text: str, terms: Terms, past: Past) -> Reading:
     compounds = known_compounds(segment, words)
     for token in one_word_forms(segment, compounds, terms, own_terms):
         stand_ins.append(StandIn(token.term, token.term, token.asked, INSTEAD, True))
-    return Reading(
-        kept, list(two_word_forms(segment, words, compounds, terms)), stand_ins, translated
-    )
+    pairs = list(two_word_forms(segment, words, compounds, terms))
+    return Reading(kept, pairs, stand_ins, translated)
 
 
 def _forms(raws: Sequence[str], terms: Terms) -> tuple[list[str], list[str], list[tuple[str, ...]]]:
@@ -152,9 +151,7 @@ def _translated(
     known = languages()
     names, shapes = segment.lexicon.terms, segment.lexicon.shapes  # of products; of messages
     pairs = zip(raws, words, strict=True)
-    unnamed = [
-        pair for pair in pairs if pair[1] not in shapes and not known.is_name(pair[1], names)
-    ]
+    unnamed = [p for p in pairs if p[1] not in shapes and not known.is_name(p[1], names)]
     if not known.is_foreign(unnamed, terms.stem, lambda t: nearest_term(segment, t) is not None):
         return []
     foreign_terms = [term for word, of in foreign if not known.is_name(word, names) for term in of]
