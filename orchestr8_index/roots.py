@@ -98,7 +98,7 @@ def find_roots(folder: Path, home: Path, env: Mapping[str, str] | None = None) -
     own = _existing(_of_project(here)) if is_project else ()
     own = tuple(root for root in own if not _is_above(root, here, home.resolve()))
     leading = _existing((*_managed(), config / "skills"))
-    plugins = (*_plugins(config, here, switched), *_packs(home, env, here))
+    plugins = (*_plugins(config, here, switched), *_other_plugins(home, env, here))
     user = _existing((*_of_user(home, env), *plugins))
     shared = dict.fromkeys((*leading, *user))
     return FoundRoots(own, tuple(path for path in shared if path not in own), leading)
@@ -219,7 +219,7 @@ def switched_off(config: Path) -> frozenset[str]:
     return frozenset(name for name, on in _switched(config, None).items() if not on)
 
 
-def _packs(home: Path, env: Mapping[str, str], project: Path) -> Iterator[Path]:
+def _other_plugins(home: Path, env: Mapping[str, str], project: Path) -> Iterator[Path]:
     """The installed plugins and extensions of other hosts, each in its newest version."""
     codex = moved_place(".codex/", home, env)
     plugins = read_toml(codex / "config.toml").get("plugins")

@@ -299,14 +299,14 @@ def names_marked(text: str, words: Collection[str]) -> str:
     """
     if not _CAPITALS.isdisjoint(words):
         text = _D.sub("dlang ", text)
-        text = _NAME.sub(_as_read, text)
+        text = _NAME.sub(_read_name, text)
     if len(text) <= SHORT:
         for pattern, name in chain.from_iterable(_LOWER[word] for word in _LOWER if word in words):
             text = pattern.sub(name, text)
     return text
 
 
-def _as_read(found: re.Match[str]) -> str:
+def _read_name(found: re.Match[str]) -> str:
     name, start, after = found[1], found.start(), found[3] or ""
     before = found.string[max(0, start - 2) : start]
     if before[-1:].isalnum():

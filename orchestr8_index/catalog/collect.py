@@ -126,7 +126,7 @@ class _Intake:
 
     def _first_of(self, source: Source, card: Card) -> Source | None:
         """The source that has taken the identity already, or a name that hosts load once."""
-        return next(filter(None, map(self.taken.get, _claims(source, card))), None)
+        return next(filter(None, map(self.taken.get, _unique_keys(source, card))), None)
 
     def _read(
         self,
@@ -171,7 +171,7 @@ class _Intake:
     ) -> None:
         card.move(source.root)
         first = self._first_of(source, card) if card.identity else None
-        if first and _is_another(first, source):
+        if first and _is_qualifiable(first, source):
             self._take(number, replace(source, qualified=True))
             return
         if card.identity is None:
@@ -180,7 +180,7 @@ class _Intake:
             card = _duplicate(card, first, self.scan.roots)
             self.found.refused.append(card)
         else:
-            self.taken.update(dict.fromkeys(_claims(source, card), source))
+            self.taken.update(dict.fromkeys(_unique_keys(source, card), source))
             kind_data = self.found.kinds[source.kind]
             if parsed and parsed.entry:
                 kind_data.put(card, parsed.entry, parsed.body, begin)
@@ -189,7 +189,7 @@ class _Intake:
         self.found.reports.append(card.report)
 
 
-def _claims(source: Source, card: Card) -> list[tuple[str, ...]]:
+def _unique_keys(source: Source, card: Card) -> list[tuple[str, ...]]:
     """The keys that one entry alone may have: its identity, its name in its folder, and its name in
     the own folders of its hosts."""
     kind, plugin, name = card.key
@@ -202,7 +202,7 @@ def _claims(source: Source, card: Card) -> list[tuple[str, ...]]:
     ]
 
 
-def _is_another(first: Source, source: Source) -> bool:
+def _is_qualifiable(first: Source, source: Source) -> bool:
     """Whether the later of two agents of one name can be qualified by its folder."""
     apart = first.folders != source.folders and bool(source.folders)
     return apart and not source.qualified and may_be_qualified(source)
@@ -260,13 +260,13 @@ def _redescribe(kind_data: KindData, described: dict[int, Entry]) -> None:
     """Update agents that the registry describes, or described in the last generation."""
     for place, row in enumerate(kind_data.rows):
         if place in described:
-            _serve(row, described[place])
+            _set_entry(row, described[place])
             kind_data.redescribe(row, described[place])
         elif row.card.adjusted:
             kind_data.redescribe(row, _ENTRY.decode(row.card.entry))
 
 
-def _serve(row: SpilledEntry, entry: Entry) -> None:
+def _set_entry(row: SpilledEntry, entry: Entry) -> None:
     row.entry, row.labels = msgspec.msgpack.encode(entry), folded_labels(entry)
 
 
@@ -285,7 +285,7 @@ def _find_mentions(found: Catalogue) -> None:
         mentioned = known_among(row.card.mentions.split(), names)
         if mentioned:
             entry = _ENTRY.decode(row.card.entry)
-            _serve(row, msgspec.structs.replace(entry, agents=mentioned))
+            _set_entry(row, msgspec.structs.replace(entry, agents=mentioned))
 
 
 def read_file(source: Source, roots: tuple[str, ...], most: int) -> tuple[bytes, FileReport | None]:

@@ -23,7 +23,7 @@ from .walk import KIND_FOLDERS, Tree
 
 FOLDER_KINDS: dict[str, Kind] = {"agents": "agent", "commands": "workflow"}
 _README = re.compile(r"readme([._-][a-z]{2}([_-][a-z]{2,4})?)?", re.IGNORECASE)
-_PAPERS = re.compile(
+_DOCUMENTS = re.compile(
     r"_?(TEMPLATE|CHANGELOG|LICEN[CS]E|CONTRIBUTING|CODE_OF_CONDUCT|INDEX"
     r"|SECURITY|NOTICE|TODO|ROADMAP|INSTALL|SUMMARY)"
 )
@@ -87,7 +87,7 @@ class Layout:
                 path, PathUse("skill", parts[-1] if parts else self.root_name, owner=_host(owner))
             )
         lead = self._lead(path, parts)
-        if why := _paper(file, stem, ending, parts, lead.place):
+        if why := _reject(file, stem, ending, parts, lead.place):
             return PathUse(None, stem, why)
         return self._by_folder(path, parts, stem, ending, lead)
 
@@ -217,10 +217,10 @@ def stem_of(file: str) -> tuple[str, str]:
     return (stem, f".{ending.lower()}") if dot else (file, "")
 
 
-def _paper(file: str, stem: str, ending: str, parts: list[str], place: places.Place | None) -> str:
+def _reject(file: str, stem: str, ending: str, parts: list[str], place: places.Place | None) -> str:
     if _README.fullmatch(stem):
         return "not an entry: a README"
-    if _PAPERS.fullmatch(stem):
+    if _DOCUMENTS.fullmatch(stem):
         return f"not an entry: {file} is a paper about the folder"
     rule_folder = any(
         folder in places.RULE_FOLDERS and above in places.HOST_FOLDERS

@@ -95,7 +95,7 @@ def read_files(folder: Path) -> Files:
     try:
         return msgspec.msgpack.decode(read_within((), str(folder), _FILES, 1 << 30), type=Files)
     except (OSError, *UNDECODABLE) as error:
-        raise SnapshotUnreadable(f"The snapshot cannot be read: {_why(error)}.") from None
+        raise SnapshotUnreadable(f"The snapshot cannot be read: {_reason(error)}.") from None
 
 
 class Generations:
@@ -113,7 +113,7 @@ class Generations:
     def publish(self, made: Path, manifest: Manifest, files: Files) -> Manifest:
         """Finish `made` and rename it to the next generation; atomic among processes."""
         _write(made / _FILES, msgspec.msgpack.encode(files))
-        sums = {path.name: _sum(path) for path in made.iterdir() if path.name != _MANIFEST}
+        sums = {path.name: _checksum(path) for path in made.iterdir() if path.name != _MANIFEST}
         manifest = msgspec.structs.replace(manifest, sums=sums)
         while True:
             manifest = msgspec.structs.replace(manifest, generation=self.newest() + 1)
@@ -149,7 +149,7 @@ class Generations:
             read = read_within((), folder, _MANIFEST, 1 << 30)
             manifest = msgspec.json.decode(read, type=Manifest)
         except (OSError, *UNDECODABLE) as error:
-            raise SnapshotUnreadable(f"The snapshot cannot be read: {_why(error)}.") from None
+            raise SnapshotUnreadable(f"The snapshot cannot be read: {_reason(error)}.") from None
         if manifest.format != FORMAT:
             raise SnapshotUnreadable("The snapshot is of another version.")
         return manifest
@@ -165,7 +165,7 @@ class Generations:
         """
         for name, wanted in self.manifest(generation).sums.items():
             try:
-                if _sum(self.path(generation) / name) != wanted:
+                if _checksum(self.path(generation) / name) != wanted:
                     return name
             except FileNotFoundError:
                 continue
@@ -188,11 +188,11 @@ class Generations:
                 old = time.time() - path.stat().st_mtime > older_than
             except OSError:
                 continue
-            if old or not _builds(path.name.split("-")[1]):
+            if old or not _is_running(path.name.split("-")[1]):
                 shutil.rmtree(path, ignore_errors=True)
 
 
-def _builds(process: str) -> bool:
+def _is_running(process: str) -> bool:
     """Whether a process of that id runs, though it may be another one by now."""
     if sys.platform == "win32":  # where os.kill would end it
         return True
@@ -209,12 +209,12 @@ def _name(generation: int) -> str:
     return f"{generation:06d}"
 
 
-def _why(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     """The error without the path, as it goes over the wire, too."""
     return (error.strerror or "") if isinstance(error, OSError) else str(error)
 
 
-def _sum(path: Path) -> tuple[int, int]:
+def _checksum(path: Path) -> tuple[int, int]:
     size = found = 0
     with open(path, "rb", opener=open_plain) as file:
         while part := file.read(_PART):

@@ -160,7 +160,7 @@ class Outcomes:
             self.patterns.release(assigned)
 
     async def _repeat(self, decision: Decision, by: Reporter) -> Applied:
-        """Answer a task's second report: the same again is a duplicate, another one amends."""
+        """A second report of a task: an equal one is a duplicate, a different one an amendment."""
         await self._turns.wait(decision.task_id)
         before = ledger.find_decision(self.store.reader, decision.task_id, self.project)
         if before is not None and before.says_the_same(decision):

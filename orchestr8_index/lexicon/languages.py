@@ -57,12 +57,12 @@ class Languages:
         for line in path.read_text("utf-8").splitlines():
             keys, _, words = line.partition("\t")
             if words:
-                self._take(fold(keys).split(", "), words)
+                self._add(fold(keys).split(", "), words)
             elif not line.startswith(("#", "[")):
                 self.function.update(fold(line).split(", "))
         self._longest = max(len(key) for key in self.keys if _IDEOGRAPH.search(key))
 
-    def _take(self, keys: Sequence[str], words: str) -> None:
+    def _add(self, keys: Sequence[str], words: str) -> None:
         for written in keys:
             key = written if written.isascii() else _plain(simplified(written))
             parts = [key] if key.isalnum() else raw_words(key)

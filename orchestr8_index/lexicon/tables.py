@@ -70,15 +70,15 @@ class Tables:
         self.bad: list[BadLine] = []
         self._split: dict[str, list[tuple[str, list[str]]]] = {}
         self._sets: dict[str, frozenset[str]] = {}
-        self._take: dict[str, Callable[[str, str], None]] = {
-            "short": partial(self._take_terms, "short"),
-            "product": partial(self._take_terms, "product"),
-            "file": self._take_file,
-            "symptom": self._take_symptom,
-            "error": self._take_error,
-            "joined": self._take_joined,
-            "spelling": self._take_spelling,
-            "set": self._take_set,
+        self._add: dict[str, Callable[[str, str], None]] = {
+            "short": partial(self._add_terms, "short"),
+            "product": partial(self._add_terms, "product"),
+            "file": self._add_file,
+            "symptom": self._add_symptom,
+            "error": self._add_error,
+            "joined": self._add_joined,
+            "spelling": self._add_spelling,
+            "set": self._add_set,
         }
         for path in paths:
             self._read(path, trusted=path in SHIPPED)
@@ -126,17 +126,17 @@ class Tables:
 
     def _read_line(self, section: str, line: str) -> None:
         """Raises ValueError on an unknown section, or a line without a key or words."""
-        if section not in self._take:
-            raise ValueError(f"no section '{section}' (they are {', '.join(self._take)})")
+        if section not in self._add:
+            raise ValueError(f"no section '{section}' (they are {', '.join(self._add)})")
         if line.startswith("["):
             return
         key, _, words = line.partition("\t")
         key, words = key.strip(), words.strip()
         if not key or not words:
             raise ValueError("it needs keys, a tab and words")
-        self._take[section](key, words)
+        self._add[section](key, words)
 
-    def _take_terms(self, kind: str, keys: str, words: str) -> None:
+    def _add_terms(self, kind: str, keys: str, words: str) -> None:
         meaning = (kind, words)
         for key in keys.split(", "):
             parts = [key] if key.isalnum() else raw_words(key)
@@ -147,13 +147,13 @@ class Tables:
             if len(parts) > 1:
                 self.starts.add(fold(parts[0]))
 
-    def _take_file(self, endings: str, words: str) -> None:
+    def _add_file(self, endings: str, words: str) -> None:
         self.files |= dict.fromkeys(map(fold, endings.split(", ")), words)
 
-    def _take_set(self, name: str, words: str) -> None:
+    def _add_set(self, name: str, words: str) -> None:
         self._sets[name] = frozenset(map(stem_of, words.split()))
 
-    def _take_symptom(self, key: str, words: str) -> None:
+    def _add_symptom(self, key: str, words: str) -> None:
         first, *groups = map(self._group, key.split())
         symptom = Symptom(first, tuple(groups), words)
         for stem in first:
@@ -173,7 +173,7 @@ class Tables:
                 stems.add(intern(stem_of(word)))  # many symptoms have the same
         return frozenset(stems)
 
-    def _take_error(self, key: str, words: str) -> None:
+    def _add_error(self, key: str, words: str) -> None:
         anchors, _, pattern = key.partition(" /")
         shape = Shape(pattern.removesuffix("/"), words)
         if not self._trusted:
@@ -184,10 +184,10 @@ class Tables:
                 raise ValueError(f"'{anchor}' is too short an end")
             (self.ends if ends else self.shapes).setdefault(anchor.strip("*"), []).append(shape)
 
-    def _take_joined(self, apart: str, joined: str) -> None:
+    def _add_joined(self, apart: str, joined: str) -> None:
         self.joined[apart], self.apart[joined] = joined, apart
 
-    def _take_spelling(self, keys: str, word: str) -> None:
+    def _add_spelling(self, keys: str, word: str) -> None:
         self.spelling |= dict.fromkeys(keys.split(", "), word)
 
 

@@ -57,7 +57,7 @@ def get_context(
     """The context of the query's task; `pattern` is a result of getOrchestrationPattern, if any."""
     answers = [_ask(index, kind, query, terms, experience) for kind in KINDS if kind in query.kinds]
     packing = Packing(query.max_tokens, catalogue_tokens(index, tokens), tokens)
-    packing.say_how_sure(answers)
+    packing.set_confidence(answers)
     queues = [list(_rows(answer, tokens)) for answer in answers]
     if pattern is not None:
         queues.append([_pattern(pattern, tokens)])
@@ -77,7 +77,7 @@ class Packing:
         self._taken: list[str] = []
         self.room = budget - self._cost()
 
-    def say_how_sure(self, answers: list[Answer]) -> None:
+    def set_confidence(self, answers: list[Answer]) -> None:
         sure = {
             PLURAL[answer.kind]: round(answer.confidence, 2) for answer in answers if answer.rows
         }
@@ -119,11 +119,11 @@ class Packing:
         """The context with its exact cost. Joining parts may add tokens, so the last parts are
         taken out while it is over its budget."""
         while self._taken and self._cost() > self._budget:
-            self._take_back()
+            self._take_out()
         shown = {name for name in self.context.confidence if getattr(self.context, name)}
         self.context.confidence = {k: v for k, v in self.context.confidence.items() if k in shown}
         for _ in range(2):  # the number's own digits count too
-            self._say(self._cost())
+            self._set_tokens_used(self._cost())
         return self.context
 
     def _put(self, offer: Offer) -> None:
@@ -133,7 +133,7 @@ class Packing:
         self._taken.append(offer.where)
         self.room -= offer.cost
 
-    def _take_back(self) -> None:
+    def _take_out(self) -> None:
         where = self._taken.pop()
         field = getattr(self.context, where)
         empty = {"pattern": None, "text": ""}
@@ -145,7 +145,7 @@ class Packing:
     def _cost_of(self, text: str) -> int:
         return cost_of(text, self._tokens)
 
-    def _say(self, used: int) -> None:
+    def _set_tokens_used(self, used: int) -> None:
         self.context.receipt = msgspec.structs.replace(self.context.receipt, tokens_used=used)
 
 

@@ -48,10 +48,10 @@ def explain(
     rest = whole - sum(round(line.points * PARTS) for line in lines)
     if rules or not lines:
         return [TermPoints("; ".join(rules) or "role", rest / PARTS), *lines]
-    return _evened(lines, rest)
+    return _with_remainder(lines, rest)
 
 
-def _evened(lines: list[TermPoints], rest: int) -> list[TermPoints]:
+def _with_remainder(lines: list[TermPoints], rest: int) -> list[TermPoints]:
     """Add the remainder of rounding to the first line, and to its first field."""
     first = lines[0]
     fields = dict(first.fields)

@@ -55,7 +55,7 @@ class PastMeaning:
         total.length += length
 
     def put(self, place: int, words: Iterable[str]) -> None:
-        """Set the vector of all `words`, of which no sum is kept to add more to."""
+        """Set the entry's vector from `words`, without keeping the sum."""
         self.begin(place)
         for word in words:
             self.add(place, word)

@@ -101,8 +101,8 @@ def read_query(
         asked.setdefault(token.term, token)
     found = [token.term for token in reading.tokens if token.term not in without]
     corrects = not reading.translated
-    words = {t: _word(segment, asked[t], tf, past, corrects) for t, tf in _counted(found).items()}
-    pairs = _counted(pairwise(found)).items()
+    words = {t: _word(segment, asked[t], tf, past, corrects) for t, tf in _tally(found).items()}
+    pairs = _tally(pairwise(found)).items()
     joined = [_pair(segment, words[a], words[b], tf, past) for (a, b), tf in pairs]
     own = [*words.values(), *filter(None, joined)]
     if reading.pairs:
@@ -118,7 +118,7 @@ def read_query(
     return Query(tuple(own), by_words, by_meaning, meaning, tuple(reading.translated))
 
 
-def _counted(each: Iterable[T]) -> dict[T, int]:
+def _tally(each: Iterable[T]) -> dict[T, int]:
     """How often each occurs, in the order of first occurrence; for so few faster than Counter."""
     times: dict[T, int] = {}
     for one in each:

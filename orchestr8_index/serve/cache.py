@@ -17,7 +17,7 @@ from ..store.notes import Question
 
 MAX_ENTRIES, MAX_BYTES = 256, 4_000_000
 MOST, LATELY, WITHIN_SECONDS, MOST_BYTES = 256, 160, 3600.0, 4096  # of RecentQuestions
-Key = tuple[str, bytes, str, tuple[int, int]]
+CacheKey = tuple[str, bytes, str, tuple[int, int]]
 """(method, digest of the params, id of a key with patterns of its own or "", (generation, revision
 of the experience))."""
 
@@ -36,15 +36,15 @@ class AnswerCache:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         least = max_bytes / max_entries  # the least weight of an entry: both bounds in one
-        self._make: Callable[[float], TTLCache[tuple[str, Key], bytes]] = lambda life: TTLCache(
-            max_bytes, life, timer=clock, getsizeof=lambda answer: max(len(answer), least)
+        self._make: Callable[[float], TTLCache[tuple[str, CacheKey], bytes]] = lambda life: (
+            TTLCache(max_bytes, life, timer=clock, getsizeof=lambda answer: max(len(answer), least))
         )
         self._shared = [self._make(life)]
         self._max_bytes, self._owner = max_bytes, ""
         self.hits = self.misses = self.renewed = 0
 
     @property
-    def _answers(self) -> TTLCache[tuple[str, Key], bytes]:
+    def _answers(self) -> TTLCache[tuple[str, CacheKey], bytes]:
         return self._shared[0]
 
     def set_life(self, life: float) -> None:
@@ -58,23 +58,23 @@ class AnswerCache:
         other.hits = other.misses = other.renewed = 0
         return other
 
-    def get(self, key: Key) -> bytes | None:
+    def get(self, key: CacheKey) -> bytes | None:
         answer = self.peek(key)
         self.misses += answer is None
         self.hits += answer is not None
         return answer
 
-    def peek(self, key: Key) -> bytes | None:
+    def peek(self, key: CacheKey) -> bytes | None:
         """Like `get`, without counting a hit or miss."""
         try:  # TTLCache.get looks up twice, and costs twice as much
             return self._answers[self._owner, key]
         except KeyError:
             return None
 
-    def __contains__(self, key: Key) -> bool:
+    def __contains__(self, key: CacheKey) -> bool:
         return (self._owner, key) in self._answers
 
-    def put(self, key: Key, answer: bytes) -> None:
+    def put(self, key: CacheKey, answer: bytes) -> None:
         if len(answer) <= self._max_bytes:
             self._answers[self._owner, key] = answer
 

@@ -22,7 +22,7 @@ from ..fit import fit_json
 from ..methods import METHODS
 from ..table import Method
 from ..validate import read_params
-from .cache import AnswerCache, Key
+from .cache import AnswerCache, CacheKey
 from .callers import caller, correlation_id
 from .events import Learnt
 from .handlers import HANDLERS
@@ -154,7 +154,7 @@ async def renew(state: State, name: str, raw: bytes) -> bool:
     return True
 
 
-async def _compute(state: State, method: Method, params: Any, key: Key) -> bytes:
+async def _compute(state: State, method: Method, params: Any, key: CacheKey) -> bytes:
     """Take the answer of another server of the team, else compute it; put it into the cache."""
     shared, cache = await shared_answer(state, method, key), cache_of(state, method)
     if shared is not None and shared.found is not None:
@@ -182,7 +182,7 @@ asked: contextvars.ContextVar[AskedQuestion | None] = contextvars.ContextVar("as
 """The question of this request, if its answer may be cached."""
 
 
-def answer_key(state: State, question: AskedQuestion, asker: str) -> Key:
+def answer_key(state: State, question: AskedQuestion, asker: str) -> CacheKey:
     """The cache key: method, params, generation, and revision of what was learnt; with `asker`, a
     key's id or "", if that key has patterns of its own. The project is the cache's owner."""
     outcomes = state.store.ready if asker else None
@@ -209,7 +209,7 @@ class SharedAnswer(NamedTuple):
         self.answers.put(self.name, answer, self.seconds)
 
 
-async def shared_answer(state: State, method: Method, key: Key) -> SharedAnswer | None:
+async def shared_answer(state: State, method: Method, key: CacheKey) -> SharedAnswer | None:
     """Look an answer up in the team's cache; None when it must not be shared, or without one."""
     shared, (name, digest, asker, (generation, revision)) = state.shared, key
     answers, is_own = shared.answers, asker or state.is_partial or state.lenders

@@ -1,4 +1,4 @@
-"""Backups while the server runs; a damaged database makes way for the newest of them."""
+"""Backups while the server runs; the repair of a damaged database by the newest of them."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def backup(data_dir: Path, source: sqlite3.Connection | None = None, name: str =
     folder = make_folder(data_dir, FOLDER)
     moment = datetime.now(UTC).strftime("%Y-%m-%dT%H%M%S.%f")[:-3]
     newest = backups(data_dir, name)[-1:]
-    moment = max(moment, _after(newest))  # still the newest where the clock was set back
+    moment = max(moment, _just_after(newest))  # still the newest where the clock was set back
     stem = Path(name).stem
     target, partial = folder / f"{stem}-{moment}.db", folder / f".{stem}-{moment}.part"
     reading = source or connect(data_dir / name, read_only=True)
@@ -86,7 +86,7 @@ def backups(data_dir: Path, name: str = NAME) -> list[Path]:
     return sorted((data_dir / FOLDER).glob(f"{Path(name).stem}-*.db"))
 
 
-def _after(newest: list[Path]) -> str:
+def _just_after(newest: list[Path]) -> str:
     """The moment right after the newest backup's, in the form of names; "" without one."""
     if not newest:
         return ""

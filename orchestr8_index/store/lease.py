@@ -37,7 +37,7 @@ class Lease:
             connection.execute("DELETE FROM lease")
             connection.execute("INSERT INTO lease (owner) VALUES (?)", (self._owner,))
         self._schema = _schema_version(connection)
-        self._stood = [self._status(suffix) for suffix in SUFFIXES]
+        self._opened = [self._status(suffix) for suffix in SUFFIXES]
         self._version = _data_version(connection)
         self.foreign = False
 
@@ -55,26 +55,26 @@ class Lease:
     def lost(self) -> StoreUnavailable | None:
         """Why a commit would be lost: a file was moved, replaced, cut or overwritten; takes µs."""
         logged = self._log.end  # read before the sizes: the writer's thread may extend it
-        for suffix, opened in zip(SUFFIXES, self._stood, strict=True):
+        for suffix, opened in zip(SUFFIXES, self._opened, strict=True):
             found, name = self._status(suffix), self._path.name + suffix
             if found is None:
-                return _loss(name, "moved or removed")
+                return _lost_file(name, "moved or removed")
             if opened is None or not os.path.samestat(found, opened):
-                return _loss(name, "replaced")
+                return _lost_file(name, "replaced")
             if found.st_size < {"": LEAST_BYTES, "-wal": logged}.get(suffix, 0):
-                return _loss(name, "cut short")  # SQLite only lets the log grow
+                return _lost_file(name, "cut short")  # SQLite only lets the log grow
         if self._log.is_altered():
-            return _loss(f"{self._path.name}-wal", "overwritten")
+            return _lost_file(f"{self._path.name}-wal", "overwritten")
         return None
 
     @property
     def wal_damage(self) -> str:
         """The WAL's damage while the database file is in place: "gone" if it was removed, "spoilt"
         if it was cut or overwritten; else ""."""
-        found, opened = self._status(""), self._stood[0]
+        found, opened = self._status(""), self._opened[0]
         if found is None or opened is None or not os.path.samestat(found, opened):
             return ""
-        log, opened = self._status("-wal"), self._stood[1]
+        log, opened = self._status("-wal"), self._opened[1]
         if log is None:
             return "gone"
         same = opened is not None and os.path.samestat(log, opened)
@@ -97,7 +97,7 @@ class Lease:
             return None
 
 
-def _loss(name: str, how: str) -> StoreUnavailable:
+def _lost_file(name: str, how: str) -> StoreUnavailable:
     return StoreUnavailable(f"{name} was {how} while the server runs: {LOST}", LOST_CURE)
 
 

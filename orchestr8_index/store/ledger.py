@@ -236,8 +236,8 @@ def _decision(row: Sequence[Any]) -> Decision:
         task_description=str(row[2]),
         agents_used=read_names(row[3]),
         result=row[4] if row[4] in _RESULTS else "partial",
-        duration_ms=_counted(row[5], float),
-        tokens_saved=_counted(row[6], int),
+        duration_ms=_number(row[5], float),
+        tokens_saved=_number(row[6], int),
         timestamp=str(row[7]),
         resolved_by=str(row[8]),
         skills_used=read_names(row[9]),
@@ -247,12 +247,12 @@ def _decision(row: Sequence[Any]) -> Decision:
         unknown=read_names(row[13]),
         project=str(row[14]) or UNSET,
         reporter=str(row[15]),
-        pattern=_counted(row[16], int),
+        pattern=_number(row[16], int),
         parallel_groups=_read(_GROUPS, row[17]),
     )
 
 
-def _counted(value: Any, kind: type[T]) -> T | None:
+def _number(value: Any, kind: type[T]) -> T | None:
     return value if isinstance(value, kind) and 0 <= value <= MOST_COUNTED else None
 
 

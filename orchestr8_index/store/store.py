@@ -207,14 +207,14 @@ class Store:
         """Queue rows of the query log. Their failure is not reported: the next outcome's is."""
         if self._writer is not None and rows:
             self._writer.submit(Job(lambda on: self.layout.write_log(on, rows), nobody))
-            self._look_at_size()
+            self._update_size()
 
     def _resolve(self, finished: Finished) -> None:
         assert self._loop
         with contextlib.suppress(RuntimeError):  # the loop is closed, and its futures with it
-            self._loop.call_soon_threadsafe(self._hand_over, finished)
+            self._loop.call_soon_threadsafe(self._finish_jobs, finished)
 
-    def _hand_over(self, finished: Finished) -> None:
+    def _finish_jobs(self, finished: Finished) -> None:
         assert self._loop
         failed = [error for job, _, error in finished if error and job.done is not nobody]
         self.trouble = _trouble(failed[-1]) if failed else ""
@@ -224,7 +224,7 @@ class Store:
                 job.done(value, error)
         finally:  # an exception of one must not hold up the others
             if left := list(rest):
-                self._loop.call_soon(self._hand_over, left)
+                self._loop.call_soon(self._finish_jobs, left)
 
     @property
     def _path(self) -> Path:
@@ -296,7 +296,7 @@ class Store:
         self._admitted += 1
         self._used += more
         if self._admitted % SIZE_EVERY == 1 or self._used > self._soft:
-            self._look_at_size()
+            self._update_size()
         return self._used <= self._hard
 
     def admit(self, more: int = 0) -> None:
@@ -308,11 +308,11 @@ class Store:
     def _full(self) -> str:
         """Why `admit` refuses; "" while there is room."""
         if self._used > self._hard:
-            self._look_at_size()
+            self._update_size()
         limit = f"{self._hard // MB} MB"
         return f"The store has reached its limit of {limit}." if self._used > self._hard else ""
 
-    def _look_at_size(self) -> None:
+    def _update_size(self) -> None:
         self._used = used_bytes(self.reader)
         if self._used > self._soft and not self._pruning:
             self._prune()

@@ -37,7 +37,7 @@ class WriteAheadLog:
             yield
         finally:
             with contextlib.suppress(OSError):
-                self._note()
+                self._add_new_frames()
             self._turns += 1
 
     def is_altered(self) -> bool:
@@ -49,7 +49,7 @@ class WriteAheadLog:
             changed_at = os.stat(self._path).st_ctime_ns
             if changed_at == self._changed_at:
                 return False
-            found = self._sum_again()
+            found = self._recompute()
         except OSError:
             return False  # a missing file is found by `Lease.lost`
         if self._turns != before:
@@ -58,7 +58,7 @@ class WriteAheadLog:
             self._changed_at = changed_at
         return found != self._sum
 
-    def _note(self) -> None:
+    def _add_new_frames(self) -> None:
         """Add new frames to the sum; a log that SQLite has restarted has other salts."""
         with open(self._path, "rb", buffering=0) as file:
             head = file.read(HEAD)
@@ -82,7 +82,7 @@ class WriteAheadLog:
             self._sum, self.end = zlib.crc32(one, self._sum), self.end + size
         return bool(frames)
 
-    def _sum_again(self) -> int:
+    def _recompute(self) -> int:
         left, found = self.end, 0
         with open(self._path, "rb", buffering=0) as file:
             while left > 0 and (part := file.read(min(left, 1 << 16))):

@@ -19,7 +19,7 @@ from msgspec.structs import FieldInfo
 from ...table import Method
 from ...validate import is_struct
 
-Schema = dict[str, Any]
+JsonSchema = dict[str, Any]
 _USUAL = (("minLength", 1), ("additionalProperties", False))
 _WORDS = ("title", "description", "$defs")
 TASK = "task"
@@ -28,7 +28,7 @@ MOST_DEEP = 100
 _LIST_LIMITS = ("minItems", "maxItems", "default")
 
 
-def input_schema(params: type[Struct]) -> Schema:
+def input_schema(params: type[Struct]) -> JsonSchema:
     """The schema of a tool's arguments, the required ones first, without those for programs; the
     field that says what is to be done is called `task` in every tool."""
     schema = _small(*_root(params), described=True)
@@ -45,7 +45,7 @@ def input_schema(params: type[Struct]) -> Schema:
     return schema
 
 
-def without_limits(schema: Schema) -> Schema:
+def without_limits(schema: JsonSchema) -> JsonSchema:
     """The schema without lengths, patterns and minima, which models rarely violate."""
     small = {key: value for key, value in schema.items() if key not in _LIMITS}
     if "items" in small:
@@ -55,28 +55,28 @@ def without_limits(schema: Schema) -> Schema:
     return {**small, "properties": named} if named else small
 
 
-def output_schema(result: Any) -> Schema:
+def output_schema(result: Any) -> JsonSchema:
     """The schema of a method's result as a model gets it. Nested structs have no `required`, as
     their empty fields are left out."""
-    schema: Schema = _optional_within(_small(*_root(model_view(result))))
+    schema: JsonSchema = _optional_within(_small(*_root(model_view(result))))
     if may_lack(result):
         schema["properties"] = {"found": {"type": "boolean"}, **schema["properties"]}
         del schema["required"]
     return schema
 
 
-def _root(struct: type[Struct]) -> tuple[Schema, dict[str, Schema]]:
+def _root(struct: type[Struct]) -> tuple[JsonSchema, dict[str, JsonSchema]]:
     schema = msgspec.json.schema(struct)
     defs = schema.get("$defs", {})
     return _followed(schema, defs), defs
 
 
-def _followed(schema: Schema, defs: dict[str, Schema]) -> Schema:
+def _followed(schema: JsonSchema, defs: dict[str, JsonSchema]) -> JsonSchema:
     ref = schema.get("$ref")
     return defs[ref.rsplit("/", 1)[1]] if ref else schema
 
 
-def _small(schema: Schema, defs: dict[str, Schema], described: bool = False) -> Schema:
+def _small(schema: JsonSchema, defs: dict[str, JsonSchema], described: bool = False) -> JsonSchema:
     """A schema without what models do not need; `described` keeps the fields' descriptions."""
     schema = _followed(_not_null(schema), defs)
     left_out = (*_WORDS, *_LIMITS) if described else _WORDS
@@ -96,18 +96,18 @@ def _small(schema: Schema, defs: dict[str, Schema], described: bool = False) -> 
     return {key: value for key, value in small.items() if not _says_nothing(key, value)}
 
 
-def _description(schema: Schema, described: bool) -> Schema:
+def _description(schema: JsonSchema, described: bool) -> JsonSchema:
     description = _not_null(schema).get("description")
     return {"description": description} if described and description else {}
 
 
-def _not_null(schema: Schema) -> Schema:
+def _not_null(schema: JsonSchema) -> JsonSchema:
     """The schema of X for `X | None`, which a model may leave out."""
     choices = [choice for choice in schema.get("anyOf", []) if choice != {"type": "null"}]
     return choices[0] if len(choices) == 1 else schema
 
 
-def _item(schema: Schema) -> Schema:
+def _item(schema: JsonSchema) -> JsonSchema:
     return {key: value for key, value in schema.items() if key not in ("minLength", "maxLength")}
 
 
