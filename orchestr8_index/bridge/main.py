@@ -16,7 +16,7 @@ NAMES = ("--root", "--port", "--data-dir", "--face", "--agent")
 SIGNS = "._@/-"  # allowed in a name beside letters and digits
 LINE_ENDS = bytes.maketrans(b"\r\n", b"  ")
 INTERRUPTED = 130
-Options = dict[str, list[str]]
+GivenOptions = dict[str, list[str]]
 
 
 def bridge(arguments: list[str]) -> int | None:
@@ -37,9 +37,9 @@ def bridge(arguments: list[str]) -> int | None:
     return run(ServerConnection(place, options["--root"], key, face, agent))
 
 
-def read_options(arguments: list[str]) -> Options | None:
+def read_options(arguments: list[str]) -> GivenOptions | None:
     """Each option's values, by the names of NAMES; None for an unknown option or a bad value."""
-    options: Options = {name: [] for name in NAMES}
+    options: GivenOptions = {name: [] for name in NAMES}
     rest = iter(arguments)
     for word in rest:
         name, equals, value = word.partition("=")

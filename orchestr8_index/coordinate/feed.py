@@ -14,7 +14,7 @@ from msgspec import Struct
 from ..errors import Overloaded, RequestError, StoreUnavailable, Unauthorized
 from .select import Keys
 
-Follow = Callable[[str, Iterable[str] | None], None]
+OnChange = Callable[[str, Iterable[str] | None], None]
 Wanted = list[tuple[str, str, bool]]  # project, key or prefix, whether it is a prefix
 
 
@@ -74,7 +74,7 @@ class Feed:
         self.published = 0
         self.is_closed = False
         self.count: Callable[[int], None] = lambda more: None
-        self.followers: list[Follow] = []
+        self.followers: list[OnChange] = []
 
     @property
     def waiting(self) -> int:

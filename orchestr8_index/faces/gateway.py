@@ -139,8 +139,8 @@ async def _files(core: Core, task: str) -> list[str] | None:
         return None
 
 
-Read = Callable[..., Awaitable[JsonObject | None]]
-ADDRESSES: tuple[tuple[str, str, Read], ...] = (
+ResourceReader = Callable[..., Awaitable[JsonObject | None]]
+ADDRESSES: tuple[tuple[str, str, ResourceReader], ...] = (
     ("tasks://{id}/state", "A task's state, files, agents and last step.", task_state),
     ("tasks://{id}/files", "The paths of a task's files.", task_files),
     ("tasks://{id}/logs", "The steps of a task, oldest first.", task_logs),

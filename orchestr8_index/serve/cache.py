@@ -18,7 +18,7 @@ from ..store.notes import Question
 MAX_ENTRIES, MAX_BYTES = 256, 4_000_000
 MOST, LATELY, WITHIN_SECONDS, MOST_BYTES = 256, 160, 3600.0, 4096  # of questions asked lately
 """(method, its params as JSON)."""
-Key = tuple[str, bytes, str, tuple[int, int]]
+CacheKey = tuple[str, bytes, str, tuple[int, int]]
 """(method, digest of the params, who knows something alone, (generation, revision of the
 experience))."""
 
@@ -37,15 +37,15 @@ class AnswerCache:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         least = max_bytes / max_entries  # an entry weighs at least this much: both bounds in one
-        self._make: Callable[[float], TTLCache[tuple[str, Key], bytes]] = lambda life: TTLCache(
-            max_bytes, life, timer=clock, getsizeof=lambda answer: max(len(answer), least)
+        self._make: Callable[[float], TTLCache[tuple[str, CacheKey], bytes]] = lambda life: (
+            TTLCache(max_bytes, life, timer=clock, getsizeof=lambda answer: max(len(answer), least))
         )
         self._kept = [self._make(life)]
         self._max_bytes, self._owner = max_bytes, ""
         self.hits = self.misses = self.renewed = 0
 
     @property
-    def _answers(self) -> TTLCache[tuple[str, Key], bytes]:
+    def _answers(self) -> TTLCache[tuple[str, CacheKey], bytes]:
         return self._kept[0]
 
     def set_life(self, life: float) -> None:
@@ -59,23 +59,23 @@ class AnswerCache:
         other.hits = other.misses = other.renewed = 0
         return other
 
-    def get(self, key: Key) -> bytes | None:
+    def get(self, key: CacheKey) -> bytes | None:
         answer = self.peek(key)
         self.misses += answer is None
         self.hits += answer is not None
         return answer
 
-    def peek(self, key: Key) -> bytes | None:
+    def peek(self, key: CacheKey) -> bytes | None:
         """As `get`, uncounted."""
         try:  # its `get` looks twice, and costs twice as much
             return self._answers[self._owner, key]
         except KeyError:
             return None
 
-    def __contains__(self, key: Key) -> bool:
+    def __contains__(self, key: CacheKey) -> bool:
         return (self._owner, key) in self._answers
 
-    def put(self, key: Key, answer: bytes) -> None:
+    def put(self, key: CacheKey, answer: bytes) -> None:
         if len(answer) <= self._max_bytes:
             self._answers[self._owner, key] = answer
 

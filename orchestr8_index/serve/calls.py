@@ -22,7 +22,7 @@ from ..fit import fit_json
 from ..methods import METHODS
 from ..table import Method
 from ..validate import read_params
-from .cache import AnswerCache, Key
+from .cache import AnswerCache, CacheKey
 from .callers import caller, correlation_id
 from .events import Learnt
 from .handlers import HANDLERS
@@ -154,7 +154,7 @@ async def renew(state: State, name: str, raw: bytes) -> bool:
     return True
 
 
-async def _compute(state: State, method: Method, params: Any, key: Key) -> bytes:
+async def _compute(state: State, method: Method, params: Any, key: CacheKey) -> bytes:
     """Or what another server of the team has worked out."""
     shared, cache = await shared_answer(state, method, key), cache_of(state, method)
     if shared is not None and shared.found is not None:
@@ -182,7 +182,7 @@ asked: contextvars.ContextVar[AskedQuestion | None] = contextvars.ContextVar("as
 """The question of this request, where its answer may be kept."""
 
 
-def answer_key(state: State, question: AskedQuestion, asker: str) -> Key:
+def answer_key(state: State, question: AskedQuestion, asker: str) -> CacheKey:
     """All that decides an answer: method and params (its host among them), what this asker alone
     knows, the generation, and what was learnt; the project is the cache's owner.
 
@@ -212,7 +212,7 @@ class SharedAnswer(NamedTuple):
         self.answers.put(self.name, answer, self.seconds)
 
 
-async def shared_answer(state: State, method: Method, key: Key) -> SharedAnswer | None:
+async def shared_answer(state: State, method: Method, key: CacheKey) -> SharedAnswer | None:
     """None where the answer is this server's alone, as a pattern's number is."""
     shared, (name, digest, asker, (generation, revision)) = state.shared, key
     answers, is_own = shared.answers, asker or state.is_partial or state.lenders

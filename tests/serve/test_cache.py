@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from orchestr8_index.serve.cache import AnswerCache, Key
+from orchestr8_index.serve.cache import AnswerCache, CacheKey
 
 from ..clocks import Clock
 
 
-def key(number: int, generation: int = 1) -> Key:
+def key(number: int, generation: int = 1) -> CacheKey:
     return ("querySkills", str(number).encode(), "", (generation, 0))
 
 

@@ -34,7 +34,7 @@ LONGEST, FEWEST_WORDS, MOST_PURPOSES = 120, 3, 1000  # of purposes: characters, 
 READ = 2000  # characters of a prompt that are looked at
 MOST_MAIL, MAIL_TOKENS, MAIL_TAKE_S = 3, 300, 3600
 MOST_NAMED = 100  # files that git is asked for by name; of more it is asked for all
-Event = Prompted | ToolStarting | ToolEnded | AgentStopped | Stopped | Ended
+ClaimEvent = Prompted | ToolStarting | ToolEnded | AgentStopped | Stopped | Ended
 
 
 class ClaimHooks:
@@ -249,7 +249,7 @@ def _owner(asks: Principal) -> str:
     return f"{asks.name}:" if asks.keyed else ""
 
 
-def caller_of(event: Event, project: str) -> Caller:
+def caller_of(event: ClaimEvent, project: str) -> Caller:
     """The caller that an event names: a session or one of its agents, under its API key if any."""
     asks, kind = caller.get(), event.agent_type or "claude"
     session, agent = (

@@ -19,7 +19,7 @@ from msgspec.structs import FieldInfo
 from ...table import Method
 from ...validate import is_struct
 
-Schema = dict[str, Any]
+JsonSchema = dict[str, Any]
 _USUAL = (("minLength", 1), ("additionalProperties", False))
 _WORDS = ("title", "description", "$defs")
 TASK = "task"
@@ -28,7 +28,7 @@ MOST_DEEP = 100
 _LIST_LIMITS = ("minItems", "maxItems", "default")
 
 
-def input_schema(params: type[Struct]) -> Schema:
+def input_schema(params: type[Struct]) -> JsonSchema:
     """The struct's fields but those for programs, the required ones first.
 
     What is to be done is `task` in every tool.
@@ -47,7 +47,7 @@ def input_schema(params: type[Struct]) -> Schema:
     return schema
 
 
-def without_limits(schema: Schema) -> Schema:
+def without_limits(schema: JsonSchema) -> JsonSchema:
     """Without what a model rarely breaks, and is told if it does: lengths, patterns, minima."""
     kept = {key: value for key, value in schema.items() if key not in _LIMITS}
     if "items" in kept:
@@ -57,30 +57,30 @@ def without_limits(schema: Schema) -> Schema:
     return {**kept, "properties": named} if named else kept
 
 
-def output_schema(result: Any) -> Schema:
+def output_schema(result: Any) -> JsonSchema:
     """Of a method's result, as a model gets it.
 
     Nested structs say nothing about what must be there: they leave out what is empty.
     """
-    schema: Schema = _optional_within(_small(*_root(model_view(result))))
+    schema: JsonSchema = _optional_within(_small(*_root(model_view(result))))
     if may_lack(result):
         schema["properties"] = {"found": {"type": "boolean"}, **schema["properties"]}
         del schema["required"]
     return schema
 
 
-def _root(struct: type[Struct]) -> tuple[Schema, dict[str, Schema]]:
+def _root(struct: type[Struct]) -> tuple[JsonSchema, dict[str, JsonSchema]]:
     schema = msgspec.json.schema(struct)
     defs = schema.get("$defs", {})
     return _followed(schema, defs), defs
 
 
-def _followed(schema: Schema, defs: dict[str, Schema]) -> Schema:
+def _followed(schema: JsonSchema, defs: dict[str, JsonSchema]) -> JsonSchema:
     ref = schema.get("$ref")
     return defs[ref.rsplit("/", 1)[1]] if ref else schema
 
 
-def _small(schema: Schema, defs: dict[str, Schema], described: bool = False) -> Schema:
+def _small(schema: JsonSchema, defs: dict[str, JsonSchema], described: bool = False) -> JsonSchema:
     """With the words about fields where they are `described`."""
     schema = _followed(_not_null(schema), defs)
     left_out = (*_WORDS, *_LIMITS) if described else _WORDS
@@ -100,18 +100,18 @@ def _small(schema: Schema, defs: dict[str, Schema], described: bool = False) -> 
     return {key: value for key, value in small.items() if not _says_nothing(key, value)}
 
 
-def _told(schema: Schema, described: bool) -> Schema:
+def _told(schema: JsonSchema, described: bool) -> JsonSchema:
     description = _not_null(schema).get("description")
     return {"description": description} if described and description else {}
 
 
-def _not_null(schema: Schema) -> Schema:
+def _not_null(schema: JsonSchema) -> JsonSchema:
     """`X | None` is X that may be left out."""
     choices = [choice for choice in schema.get("anyOf", []) if choice != {"type": "null"}]
     return choices[0] if len(choices) == 1 else schema
 
 
-def _item(schema: Schema) -> Schema:
+def _item(schema: JsonSchema) -> JsonSchema:
     return {key: value for key, value in schema.items() if key not in ("minLength", "maxLength")}
 
 
