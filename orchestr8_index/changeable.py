@@ -80,6 +80,6 @@ class ClaimsPolicy:
         return self._word
 
     def write(self, word: str) -> None:
-        """Raises OSError."""
+        """Set the policy. Raises OSError."""
         make_folder(self.path.parent)
         write_private(self.path, f"{word}\n".encode())
