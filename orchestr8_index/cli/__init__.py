@@ -40,14 +40,11 @@ COMMANDS = {
         "logs": "logs",
     },
 }
-"""Where each command lies. Only the one that runs is loaded: a server has no use for the others."""
+"""The module of each command. Only that of the command which runs is imported."""
 
 
 class Commands(click.Group):
-    """The commands, each loaded when it is asked for.
-
-    A reader that has seen enough (`… | head`) is no failure.
-    """
+    """The commands, each imported when it runs. A closed pipe (`… | head`) is no failure."""
 
     def list_commands(self, context: click.Context) -> list[str]:
         return sorted(COMMANDS)
@@ -55,8 +52,8 @@ class Commands(click.Group):
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
         if name in COMMANDS and name not in self.commands:
             module = importlib.import_module(f".{COMMANDS[name]}", __name__)
-            found = (each for each in vars(module).values() if isinstance(each, click.Command))
-            for command in found:
+            commands = (each for each in vars(module).values() if isinstance(each, click.Command))
+            for command in commands:
                 if COMMANDS.get(command.name or "") == COMMANDS[name]:
                     self.add_command(command)
         return self.commands.get(name)
@@ -72,22 +69,22 @@ class Commands(click.Group):
             raise click.UsageError(f"{error.message}{meant}", context) from None
 
     def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
-        with _seen_enough():  # --help writes here
+        with _closed_pipe():  # --help writes here
             return super().parse_args(context, args)
 
     def invoke(self, context: click.Context) -> Any:
-        with _seen_enough():
+        with _closed_pipe():
             return super().invoke(context)
 
 
 @contextlib.contextmanager
-def _seen_enough() -> Iterator[None]:
-    """Within, a reader that is gone ends the process as one that has read all."""
+def _closed_pipe() -> Iterator[None]:
+    """Exit with status 0 on a BrokenPipeError, as if the reader had read all."""
     try:
         yield
     except BrokenPipeError:
         nowhere = os.open(os.devnull, os.O_WRONLY)
-        for stream in (sys.stdout, sys.stderr):  # what is still in their buffers goes there
+        for stream in (sys.stdout, sys.stderr):  # so that flushing their buffers does not fail
             os.dup2(nowhere, stream.fileno())
         sys.exit(0)
 
@@ -108,8 +105,9 @@ def cli(context: click.Context) -> None:
 
 
 def main() -> None:
-    """Ends the process: 0 done, 1 failed, 2 wrong usage, 3 not running (status only)."""
-    os.umask(0o077)  # what is written is its owner's alone
+    """Run a command and exit: 0 done, 1 failed, 2 wrong usage, 3 not running (`status` only), 70 an
+    unexpected exception, 130 interrupted."""
+    os.umask(0o077)  # only the owner may read what is written
     try:
         with writing():
             status = cli.main(standalone_mode=False)
@@ -120,15 +118,15 @@ def main() -> None:
     except (KeyboardInterrupt, click.Abort):
         sys.exit(INTERRUPTED)
     except Orchestr8Error as error:
-        said = str(error).removeprefix("Invalid params: ")  # who gave options knows no params
-        told = f"Error: {said.removesuffix(InvalidParams.cure).rstrip()}"
-        complain(lambda: echo(told, err=True))
+        sentence = str(error).removeprefix("Invalid params: ")  # a user gave options, not params
+        text = f"Error: {sentence.removesuffix(InvalidParams.cure).rstrip()}"
+        complain(lambda: echo(text, err=True))
         sys.exit(error.exit_status if isinstance(error, OperationError) else 1)
-    except PermissionError as error:  # a file or folder that is not ours, or nobody may write
-        cure = "Mend that, or choose another with --data-dir or MCP_DATA_DIR."
-        told = f"Error: {error.filename} cannot be used: {error.strerror}. {cure}"
-        complain(lambda: echo(told, err=True))
+    except PermissionError as error:  # a file or folder of another user, or not writable
+        cure = "Fix that, or choose another with --data-dir or MCP_DATA_DIR."
+        text = f"Error: {error.filename} cannot be used: {error.strerror}. {cure}"
+        complain(lambda: echo(text, err=True))
         sys.exit(1)
-    except Exception:  # a defect: told apart from a failure, so that the watcher restarts
+    except Exception:  # a status of its own, at which the watcher restarts the server
         traceback.print_exc()
         sys.exit(CRASHED)

@@ -1,4 +1,4 @@
-"""Change the store for the command line: through the server, else as its writer."""
+"""Change the store for the command line: by a running server, else directly as its only writer."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
     from ..team.learning import LearntEntry
 
 T = TypeVar("T")
-SERVED = ("roots", "project", "explicit")  # who comes after still learns what was served here
+SERVED = ("roots", "project", "explicit")  # facts of mcp.pid that the next start needs
 
 
 def forget_decisions(settings: Settings, given: dict[str, str]) -> int:
-    """How many were removed."""
+    """Remove the decisions that `given` selects; gives their number."""
     if server := _running(settings):
         return int(server.ask("forgetDecisions", given)["forgotten"])
     from ..learn.verify import chooser
@@ -42,12 +42,13 @@ def forget_decisions(settings: Settings, given: dict[str, str]) -> int:
 
 
 def import_lines(settings: Settings, lines: Iterable[str]) -> tuple[int, int]:
-    """(new, known already). Raises OperationError with the line that cannot be read."""
+    """Import decisions from JSON lines; gives (number of new ones, of known ones). Raises
+    OperationError with the line that cannot be read."""
     return keep_reports(settings, [report_of(decision) for decision in _decisions(lines)])
 
 
 def keep_reports(settings: Settings, reports: list[Report]) -> tuple[int, int]:
-    """(new, known already) of reports that say when they occurred."""
+    """Store reports that have `occurred_at`; gives (number of new ones, of known ones)."""
     if server := _running(settings):
         answers = [server.ask("cacheDecision", _given(each)) for each in reports]
         known = sum(answer["receipt"]["duplicate"] for answer in answers)
@@ -64,24 +65,24 @@ def keep_reports(settings: Settings, reports: list[Report]) -> tuple[int, int]:
 
 
 def entries_of(outcomes: Outcomes) -> list[LearntEntry]:
-    """What a store has been told, as a team's log has it: reports, then stored plans."""
+    """A store's reports, then its stored patterns, as entries of a team's log."""
     from ..learn.outcomes import Reporter
     from ..learn.verify import in_time_order
     from ..team.learning import LearntEntry
 
-    found = []
+    entries = []
     for decision in in_time_order(outcomes):
         report, by = report_of(decision), Reporter(decision.reporter)
-        found.append(LearntEntry("", by, moment(report.occurred_at), report, decision.unknown))
+        entries.append(LearntEntry("", by, moment(report.occurred_at), report, decision.unknown))
     for plan in (pattern for pattern in outcomes.patterns if pattern.stored):
-        given = (plan.goal, plan.agent_sequence, plan.dependencies, plan.parallel_groups)
-        found.append(LearntEntry("", Reporter(plan.stored_by), pattern=given))
-    return found
+        stored = (plan.goal, plan.agent_sequence, plan.dependencies, plan.parallel_groups)
+        entries.append(LearntEntry("", Reporter(plan.stored_by), pattern=stored))
+    return entries
 
 
 def _running(settings: Settings) -> RunningServer | None:
-    """Raises OperationError where several servers learn together and none is here: what was told
-    to this folder alone, the others would never hear of."""
+    """The running server, None without one. Raises OperationError without one of a team, whose
+    other servers would not learn of a change in this data directory."""
     if address := running_address(settings):
         return RunningServer(address)
     if settings.database_url:
@@ -102,8 +103,8 @@ def _decisions(lines: Iterable[str]) -> list[Decision]:
 
 
 def _decision(number: int, line: str) -> Decision:
-    """One that a server would take: its report is checked as one from the wire."""
-    cure = "Nothing was imported; mend the line, or take it out."
+    """The decision on a line, checked like a report from the wire. Raises OperationError."""
+    cure = "Nothing was imported; correct the line, or remove it."
     try:
         decision = msgspec.json.decode(line, type=Decision)
         report = msgspec.convert(msgspec.to_builtins(report_of(decision)), Report)
@@ -119,7 +120,7 @@ def _decision(number: int, line: str) -> Decision:
 
 
 def report_of(decision: Decision) -> Report:
-    """As it was given, with when it occurred."""
+    """The report of a decision, with `occurred_at`."""
     return Report(
         task_id=decision.task_id,
         task_description=decision.task_description,
@@ -138,14 +139,14 @@ def report_of(decision: Decision) -> Report:
 
 
 def _moment(timestamp: str) -> datetime:
-    """Raises ValueError. Without a zone it is UTC, as in the store."""
+    """A timestamp as datetime, in UTC without a zone, as in the store. Raises ValueError."""
     moment = datetime.fromisoformat(timestamp)
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 @contextlib.contextmanager
 def alone(settings: Settings) -> Iterator[None]:
-    """Within: no server begins on the data directory. Raises AlreadyRunning."""
+    """Hold the server's lock file, so that no server starts. Raises AlreadyRunning."""
     lock = pidfile(settings)
     last = lock.last()
     if not lock.acquire():
@@ -158,8 +159,7 @@ def alone(settings: Settings) -> Iterator[None]:
 
 
 def whose(settings: Settings) -> str:
-    """Of which project the store is asked: after a server of roots that were named it is theirs,
-    whatever folder one works in."""
+    """A note on which project of the store is used, for standard error; "" for an unknown one."""
     from ..serve.projectlist import read_projects
 
     project = read_projects(settings.data_dir).get(project_key(settings))
@@ -167,7 +167,8 @@ def whose(settings: Settings) -> str:
 
 
 def as_writer(settings: Settings, work: Callable[[Outcomes], Awaitable[T]]) -> T:
-    """Run `work` on the opened store while nobody else can write to it."""
+    """Run `work` on the opened store, as its only writer; gives its result. Raises AlreadyRunning,
+    and OperationError when the store cannot be written."""
     from ..learn.outcomes import Outcomes
     from ..store.ledger import name_of_project
     from ..store.store import Store

@@ -1,4 +1,4 @@
-"""who, locks, inbox, break, events: what a person sees and mends of what agents share."""
+"""who, locks, inbox, break, events: the state that agents share, for a person."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from .show import ago, amount, local_time
 @as_json_option
 @of_server
 def who(settings: Settings, as_json: bool) -> None:
-    """Show the agents of the last week: when and with which tool seen, what each holds, and how
-    many messages wait for it.
+    """Show the agents of the last week: when each was seen last and with which tool, its locks,
+    and how many messages wait for it.
 
     \b
     orchestr8-index who
@@ -48,15 +48,15 @@ def _agent(row: JsonObject) -> str:
 @as_json_option
 @of_server
 def locks(settings: Settings, as_json: bool, resources: tuple[str, ...]) -> None:
-    """Show what is held: by whom, for what, until when, and who waits. RESOURCES limits it to what
-    overlaps them.
+    """Show the locks: holder, purpose, end, and who waits. RESOURCES limits them to those that
+    overlap.
 
     \b
     orchestr8-index locks
     orchestr8-index locks src/ port:3000
     """
-    asked = {"action": "list", "resources": list(map(as_utf8, resources))}
-    rows = sharing_server(settings).ask("lockResources", asked)["locks"]
+    params = {"action": "list", "resources": list(map(as_utf8, resources))}
+    rows = sharing_server(settings).ask("lockResources", params)["locks"]
     emit(rows, as_json, lambda: "\n".join(map(_lock, rows)) or "Nothing is held.")
 
 
@@ -72,17 +72,17 @@ def _lock(row: JsonObject) -> str:
 
 @click.command("break")
 @click.argument("resource")
-@click.option("--reason", required=True, help="Told to who held it.")
+@click.option("--reason", required=True, help="Why; the holder is told.")
 @as_json_option
 @of_server
 def break_lock(settings: Settings, resource: str, reason: str, as_json: bool) -> None:
-    """End the locks on RESOURCE, where its holder is gone or hangs. Who held it is told.
+    """End the locks on RESOURCE, when the holder is gone or hangs. The holder gets the reason.
 
     \b
     orchestr8-index break src/a.py --reason "that session has crashed"
     """
-    asked = {"resource": as_utf8(resource), "reason": as_utf8(reason)}
-    rows = sharing_server(settings).ask("breakLock", asked)["broken"]
+    params = {"resource": as_utf8(resource), "reason": as_utf8(reason)}
+    rows = sharing_server(settings).ask("breakLock", params)["broken"]
     lines = [f"Broken: {row['resource']}, held by {row['name']}." for row in rows]
     emit(rows, as_json, lambda: "\n".join(lines) or f"Nobody holds {resource}.")
 
@@ -113,8 +113,8 @@ def inbox(
     orchestr8-index inbox --agent tester --take --wait 30
     orchestr8-index inbox --queue review
     """
-    asked = {"peek": not take, "limit": limit, "ack": list(ack), "wait_ms": int(wait * 1000)}
-    answer = sharing_server(settings, agent).ask("readInbox", {**asked, "queue": queue})
+    params = {"peek": not take, "limit": limit, "ack": list(ack), "wait_ms": int(wait * 1000)}
+    answer = sharing_server(settings, agent).ask("readInbox", {**params, "queue": queue})
     emit(answer, as_json, lambda: _messages(answer))
 
 
@@ -141,8 +141,8 @@ def _message(row: JsonObject) -> str:
 def events(
     settings: Settings, follow: bool, limit: int, after: int, prefix: str, as_json: bool
 ) -> None:
-    """Show what happened among agents, the newest last. --follow goes
-    on after a break of the server, and tells what was missed; Ctrl-C ends it.
+    """Show the events among agents, the newest last. --follow resumes after a break of the server
+    with the events missed; Ctrl-C ends it.
 
     \b
     orchestr8-index events -n 20
@@ -151,8 +151,8 @@ def events(
     server, newest, rev = sharing_server(settings), deque[JsonObject](maxlen=limit), after
     more = True
     while more:
-        asked = {"prefix": as_utf8(prefix), "changed_after": rev, "limit": PAGE}
-        page = server.ask("readShared", asked)
+        params = {"prefix": as_utf8(prefix), "changed_after": rev, "limit": PAGE}
+        page = server.ask("readShared", params)
         newest.extend(page["events"])
         rev, more = page["rev"], page.get("more", False)
     for row in newest:
@@ -170,7 +170,7 @@ def _follow(settings: Settings, rev: int, prefix: str, as_json: bool) -> None:
 
 
 def _say_away(gone: bool) -> None:
-    """Where the server is, on standard error: what was missed meanwhile comes when it is back."""
+    """Say on standard error that the server is away or back; missed events follow then."""
     echo("The server is away; waiting for it." if gone else "The server is back.", err=True)
 
 
@@ -179,7 +179,7 @@ def _print(row: JsonObject, as_json: bool) -> None:
 
 
 def _event(row: JsonObject) -> str:
-    is_caused = row["kind"] in ("release", "delete") and row["cause"]  # else the request's id
+    is_caused = row["kind"] in ("release", "delete") and row["cause"]  # of others the request's id
     cause = f" ({row['cause']})" if is_caused else ""
     who, key, text = row["by"], row["key"], ""
     if row["kind"] == "message":
@@ -188,7 +188,7 @@ def _event(row: JsonObject) -> str:
     elif row["kind"] == "put":
         text = f"  {plain_text(row['value'])}"
     elif row["kind"] in ("grant", "release") and row["value"]["holder"] != who:
-        who, text = row["value"]["holder"], f", by {who}"  # whose release, or word, it was
+        who, text = row["value"]["holder"], f", by {who}"
     return f"{row['rev']}  {local_time(row['at'])}  {who:16} {row['kind']:7} {key}{text}{cause}"
 
 

@@ -1,4 +1,4 @@
-"""query, context, entry, roles, doctor, explain, eval: questions, with a server or without."""
+"""query, context, entry, roles, doctor, explain, eval: questions, with or without a server."""
 
 from __future__ import annotations
 
@@ -63,7 +63,8 @@ def query(
 
 
 def _checked(given: dict[str, Any], kind: Any, sentence: str) -> Any:
-    """Raises UsageError with the sentence, in which {why} and {field} say what is wrong."""
+    """`given` as params of that kind. Raises UsageError with `sentence`, filled with the {field}
+    and {why} of the first fault."""
     try:
         return msgspec.convert(given, kind)
     except msgspec.ValidationError as error:
@@ -171,20 +172,13 @@ def doctor(settings: Settings, as_json: bool, every: bool) -> None:
     rows = [show.file_row(file) for file in files]
     hosts = _loaded_by_host(index)
     result = {"files": rows, "findings": findings, "counts": counts, "hosts": hosts}
-    told = show.hosts(hosts)
-    emit(
-        result,
-        as_json,
-        lambda: "\n".join([show.doctor(files, findings, counts, every), *told]),
-        source,
-    )
+    text = [show.doctor(files, findings, counts, every), *show.hosts(hosts)]
+    emit(result, as_json, lambda: "\n".join(text), source)
 
 
 def _loaded_by_host(index: Index) -> dict[str, dict[str, list[str]]]:
-    """The names by which each host starts what it would load, by kind; hosts with nothing left out.
-
-    What lies in no host's place is loaded by none until it is installed.
-    """
+    """By host and kind, the names by which the host calls the entries that it would load; without
+    hosts that load nothing. Entries in no host's folder are loaded by none."""
     found: dict[str, dict[str, list[str]]] = {}
     for kind, segment in index.segments.items():
         for entry in map(segment.entry, range(segment.size)):
@@ -195,7 +189,7 @@ def _loaded_by_host(index: Index) -> dict[str, dict[str, list[str]]]:
 
 
 def _lexicon(settings: Settings) -> list[Finding]:
-    """The lines of the user's lexicon that say nothing."""
+    """Findings for the invalid lines of the user's lexicon."""
     from ..lexicon.tables import USER_FILE, faults
 
     folder = str(settings.data_dir)
@@ -207,7 +201,7 @@ def _lexicon(settings: Settings) -> list[Finding]:
 
 
 def _golden_of(roots: Sequence[str]) -> Path:
-    """Of the first root that has one."""
+    """The golden.jsonl of the first root that has one, else the path in the first root."""
     places = [Path(root, "golden.jsonl") for root in roots]
     return next((place for place in places if place.exists()), places[0])
 
@@ -219,7 +213,7 @@ def _golden_of(roots: Sequence[str]) -> Path:
 @click.option("--json", "as_json", is_flag=True, help="The standing as JSON.")
 @common
 def explain_place(settings: Settings, text: str, name: str, kind: Kind, as_json: bool) -> None:
-    """Say why NAME [the first] stands where it stands for TEXT, and which words would bring it up.
+    """Say why NAME [the first hit] has its rank for TEXT, and which words would raise it.
 
     \b
     orchestr8-index explain "our nightly import takes four hours"

@@ -1,4 +1,4 @@
-"""Find who answers a command: the server that the options mean, else an index in this process."""
+"""Find what answers a command: the server that the options mean, else an index in this process."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ WAKING_SECONDS = 3.0
 
 
 class RunningServer:
-    """A server as a command asks it: a method by its name on the wire, params and result plain.
+    """A server, called by wire names with plain params and results.
 
-    Raises the error that the server says, and OperationError where it breaks off.
+    Raises the error that the server answers, and OperationError when the connection breaks.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class RunningServer:
         return msgspec.json.decode(self._answered(lambda: call(self._http, method, raw)))
 
     def request(self, verb: str, path: str) -> Any:
-        """The JSON that a path answers with, whatever its status; None for another answer."""
+        """The JSON of a response, whatever its status; None for another body."""
         body = self._answered(lambda: self._http.send(verb, path).body)
         try:
             return msgspec.json.decode(body)
@@ -60,7 +60,7 @@ class RunningServer:
 
 
 class AnswerSource(NamedTuple):
-    """`ask(method, params)` gives a method's result as plain values; `name` says who answers."""
+    """`ask(method, params)` gives a method's result as plain values; `name` is the source."""
 
     ask: Callable[[str, Any], Any]
     name: str
@@ -69,8 +69,8 @@ class AnswerSource(NamedTuple):
 def source_of(
     settings: Settings, experience_of: Callable[[Settings], Experience | None] = lambda _: None
 ) -> AnswerSource:
-    """A server of the roots that were named, or the one of this folder's project; else an index
-    here, with what `experience_of` reads."""
+    """The server of the explicit roots, or of this folder's project; else an index in this process,
+    with the experience that `experience_of` reads."""
     if (server := server_of(settings)) is not None:
         return server
     index, name = index_of(settings)
@@ -78,11 +78,11 @@ def source_of(
         which = " of these roots" if settings.explicit_roots else ""
         answers = f"no server{which} answers on port {settings.port}"
         name = name.replace("no server asked", answers, 1)
-    return AnswerSource(_asking(index, experience_of(settings)), name)
+    return AnswerSource(_ask_index(index, experience_of(settings)), name)
 
 
 def server_of(settings: Settings) -> AnswerSource | None:
-    """The running server, asked for the project that the options or this folder mean."""
+    """The running server, if it serves the project of the options or this folder; else None."""
     for address in _candidates(settings):
         health = woken(address, WAKING_SECONDS)
         serves = health is not None and health["status"] != "starting"
@@ -96,7 +96,7 @@ def server_of(settings: Settings) -> AnswerSource | None:
 
 
 def health_of(address: Address) -> Health | None:
-    """As `get_health`. Raises Unauthorized where the server does not let this key in."""
+    """Like `get_health`, but raises Unauthorized when the server refuses the key."""
     if (health := get_health(address)) is None:
         with contextlib.suppress(NoAnswer):
             _, body = http.request(address, "GET", "/health", seconds=http.PROBE_SECONDS)
@@ -108,9 +108,8 @@ def health_of(address: Address) -> Health | None:
 
 
 def woken(address: Address, seconds: float) -> Health | None:
-    """The health of a server for the project of this address, which is awake then: a call
-    wakes it. Waits for its first index so long; where something is wrong, which may be of the
-    server and not of this index, for ten seconds at most."""
+    """Wake the address's project by a call, and wait for its first index; gives the last health.
+    Waits `seconds`, but at most ten if /health has reasons, which may be of the server alone."""
     begun, health = time.monotonic(), health_of(address)
     while health and "project" in health and health["status"] == "starting":
         if time.monotonic() - begun > (min(seconds, 10.0) if health["reasons"] else seconds):
@@ -121,10 +120,10 @@ def woken(address: Address, seconds: float) -> Health | None:
 
 
 def sharing_server(settings: Settings, agent: str = "") -> RunningServer:
-    """The server that keeps what agents share, asked under a name. Raises ServerAway."""
+    """The server with the shared state, called as `agent`. Raises ServerAway."""
     address = located(settings)
     if address is None or health_of(address) is None:
-        raise ServerAway("No server answers, and only it knows what agents share.")
+        raise ServerAway("No server answers, and only it has what agents share.")
     named = {"X-Agent": agent} if agent else {}
     return RunningServer(address, headers={"X-Tree": quote(os.fsencode(os.getcwd())), **named})
 
@@ -132,7 +131,7 @@ def sharing_server(settings: Settings, agent: str = "") -> RunningServer:
 def shared_events(
     settings: Settings, after: int, prefix: str, away: Callable[[bool], None]
 ) -> EventReader:
-    """What happens among agents, for as long as somebody looks; wherever the server is by then."""
+    """The events of the shared state, without end; finds the server again after each break."""
 
     def opened(path: str, seconds: float) -> HttpStream:
         address = located(settings)
@@ -144,13 +143,14 @@ def shared_events(
 
 
 def located(settings: Settings) -> Address | None:
-    """Where the server of these settings answers, or None."""
+    """The address of the server of these settings, or None."""
     address = locate(settings, settings.api_key, settings.door)
     return address.here() if address else None
 
 
 def _candidates(settings: Settings) -> list[Address]:
-    """Roots that were named are the server's own, or a project of theirs; else the folder's."""
+    """The addresses to try: for explicit roots the server's first project, then the project of
+    these roots; else the project of this folder."""
     address = located(settings)
     if address is None or not settings.explicit_roots:
         return [address] if address else []
@@ -159,7 +159,7 @@ def _candidates(settings: Settings) -> list[Address]:
 
 
 def index_of(settings: Settings) -> tuple[Any, str]:
-    """The newest snapshot of the roots, made first if it is not up to date; and which it is."""
+    """(an up-to-date index of the roots, a description of it); builds one if needed."""
     before = generations_of(settings).newest()
     index = build_here(settings)
     over = f"over {show.roots(settings)}, {settings.roots_from}"
@@ -168,7 +168,7 @@ def index_of(settings: Settings) -> tuple[Any, str]:
 
 
 def build_here(settings: Settings, *, always: bool = False) -> Any:
-    """An index of the trees as they are, with a line on the terminal that tells how far it is."""
+    """An up-to-date index of the roots, with a progress line on the terminal while it builds."""
     bar = show.Progress()
     try:
         return build_index(settings, builder_of(settings, bar), always=always)
@@ -176,7 +176,7 @@ def build_here(settings: Settings, *, always: bool = False) -> Any:
         bar.end()
 
 
-def _asking(index: Any, experience: Experience | None) -> Callable[[str, Any], Any]:
+def _ask_index(index: Any, experience: Experience | None) -> Callable[[str, Any], Any]:
     from ..search.methods import Knowledge, answer_method
     from ..text import Terms
 

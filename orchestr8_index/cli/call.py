@@ -38,14 +38,14 @@ def call_method(settings: Settings, method: str, params: tuple[str, ...]) -> Non
         raise click.UsageError(f"There is no method {method}. The methods are {', '.join(SHORT)}.")
     given = _params(called, params)
     if called.away == "keep" and server_of(settings) is None:
-        result = _kept(settings, called, given)
+        result = _spooled(settings, called, given)
     else:
         result = source_of(settings).ask(called.name, given)
     echo_json(msgspec.json.encode(result).decode())
 
 
-def _kept(settings: Settings, called: Method, given: Any) -> Any:
-    """As the Python client does it: what is called waits on the disk for the server."""
+def _spooled(settings: Settings, called: Method, given: Any) -> Any:
+    """Call a method by the Python client, which spools it on disk for the server."""
     from ..client.orchestrator import Orchestrator
 
     roots = settings.roots if settings.explicit_roots else ()
@@ -55,7 +55,7 @@ def _kept(settings: Settings, called: Method, given: Any) -> Any:
 
 
 def _params(method: Method, arguments: tuple[str, ...]) -> Any:
-    """Raises UsageError."""
+    """The params of NAME=VALUE arguments. Raises UsageError."""
     texts: dict[str, list[str]] = {}
     for argument in arguments:
         name, equals, value = argument.partition("=")
@@ -71,7 +71,7 @@ def _params(method: Method, arguments: tuple[str, ...]) -> Any:
 
 
 def _value(kind: Any, texts: list[str]) -> Any:
-    """The texts as the type has it: one text, what it says in JSON, or a list of them."""
+    """The value of a type in its texts: the one text, its JSON, or a list of the texts."""
     one = [texts[0], json_or_text(texts[0])] if len(texts) == 1 else []
     for candidate in (*one, texts):
         with contextlib.suppress(msgspec.ValidationError):

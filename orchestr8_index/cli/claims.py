@@ -1,4 +1,4 @@
-"""claims: what happens when two agents edit one file, and a hook of git for hosts without hooks."""
+"""claims: the policy for edits of a file that another agent holds, and a pre-commit hook of git."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def uninstall(settings: Settings, repository: str) -> None:
 @click.option("--agent", default="")
 @of_server
 def check(settings: Settings, agent: str) -> None:
-    """For the hook: print why the commit is refused; silence where it may go on."""
+    """For the hook: print why the commit is refused; print nothing if it may go on."""
     try:
         rows = sharing_server(settings).ask("lockResources", {"action": "list"})["locks"]
         tree = os.path.realpath(_git("rev-parse", "--show-toplevel").strip())
@@ -178,25 +178,24 @@ def _text_of(hook: Path) -> str:
 
 
 def _write(hook: Path, text: str) -> None:
-    """A hook that is half written would refuse every commit."""
+    """Write atomically, as a half-written hook would refuse every commit."""
     replace_file(hook, text.encode("utf-8", "surrogateescape"), 0o755)
 
 
 def _hook_of(repository: str) -> Path:
-    """Where git looks for it: core.hooksPath, else the folder that all working trees share."""
+    """The pre-commit hook in core.hooksPath, else in the folder that all working trees share."""
     folder = _git("-C", repository, "rev-parse", "--git-path", "hooks").rstrip("\n")
     return Path(os.path.abspath(os.path.join(repository, folder)), "pre-commit")
 
 
 def _git(*args: str) -> str:
-    """Raises OperationError for what git refuses."""
+    """The output of a git command. Raises OperationError when it fails."""
     try:
         done = subprocess.run(["git", *args], capture_output=True, check=True)
     except FileNotFoundError:
         raise OperationError("There is no git on this machine.") from None
     except subprocess.CalledProcessError as error:
         message = error.stderr.decode("utf-8", "replace").strip().removeprefix("fatal: ")
-        raise OperationError(
-            f"git says: {message}.", "Name a working tree with --repository."
-        ) from None
+        cure = "Name a working tree with --repository."
+        raise OperationError(f"git says: {message}.", cure) from None
     return done.stdout.decode("utf-8", "surrogateescape")

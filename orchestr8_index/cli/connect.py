@@ -1,4 +1,4 @@
-"""connect, disconnect: the server in the hosts' own configuration."""
+"""connect, disconnect: add the server to the hosts' configuration files, or remove it."""
 
 from __future__ import annotations
 
@@ -51,14 +51,14 @@ OF_ANOTHER = (
 
 
 class Planner(NamedTuple):
-    """What is done to a host's files: to that of its servers, and to that of its hooks."""
+    """The changes of a host's files: of the file with its servers, and of that with its hooks."""
 
     servers: Callable[[Host, Path], FileChange]
     hooks: Callable[[HookFile, Path], FileChange] | None
     takes_out: bool = False
 
     def of(self, host: Host, scope: str, cwd: Path, home: Path) -> list[PlannedChange]:
-        """Both may be one file: then what was put in last is taken out first."""
+        """The steps for a host, in reverse for removal, as both may change one file."""
         path = host.file(scope, cwd, home, environment())
         steps: list[PlannedChange] = [(host, path, partial(self.servers, host, path), None)]
         own = HOOKS.get(host.name)
@@ -69,7 +69,7 @@ class Planner(NamedTuple):
 
 
 def places(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Which hosts, and which of their files."""
+    """Add the arguments that choose hosts and their files."""
     for add in (
         click.argument("hosts", nargs=-1, type=click.Choice(list(HOSTS)), metavar="[HOST]…"),
         click.option("--project", "scope", flag_value="project", help="In this folder [default]."),
@@ -172,11 +172,11 @@ def hook(host: str, event: str | None, port: int | None, data_dir: str | None) -
     orchestr8-index hook cursor
     orchestr8-index hook copilot postToolUse
     """
-    raise click.UsageError("Give the host and, at most, its event.")  # else __main__ had taken it
+    raise click.UsageError("Give the host and, at most, its event.")  # others __main__ handles
 
 
 def program() -> list[str]:
-    """This program by absolute path, as a host knows no PATH of ours."""
+    """The command of this program, by absolute path, as a host's PATH may differ."""
     own = Path(sys.argv[0])
     if own.name == "orchestr8-index" and (found := shutil.which(str(own))):
         return [os.path.abspath(found)]
@@ -185,13 +185,13 @@ def program() -> list[str]:
 
 
 def _options(settings: Settings) -> list[str]:
-    """What was named on purpose, for the server that the host will start."""
+    """The explicit options, for the server that the host will start."""
     roots = settings.roots if settings.explicit_roots else ()
     return [*(part for root in roots for part in ("--root", root)), *_place(settings)]
 
 
 def _place(settings: Settings) -> list[str]:
-    """Where that server is, if it was named on purpose."""
+    """The explicit port and data directory, as options."""
     port = ["--port", str(settings.port)] if settings.explicit_port and settings.port else []
     data = ["--data-dir", os.path.abspath(settings.data_dir)] if settings.explicit_data_dir else []
     return [*port, *data]
@@ -224,7 +224,7 @@ def _do(
     as_json: bool,
     steps: Planner,
 ) -> None:
-    """One file after the other: what cannot be done for one does not hinder the others."""
+    """Change one file after the other; a failure for one does not stop the others."""
     cwd, home, rows, failed = current_folder(), home_folder(), list[dict[str, Any]](), False
     chosen = _chosen(names, cwd, home, steps.takes_out)
     every = (step for host in chosen for step in steps.of(host, scope, cwd, home))
@@ -234,7 +234,7 @@ def _do(
                 files.check_within(path, cwd)
             change = plan()
             if hooks is not None and change.what == "absent":
-                continue  # who has no hooks of ours is told so by the server's own entry
+                continue  # the row of the server's entry says so
             if not dry_run and change.before != change.after:
                 _apply(host, change, scope, _backups(settings), hooks)
         except OperationError as error:
@@ -266,7 +266,7 @@ def _chosen(names: tuple[str, ...], cwd: Path, home: Path, may_be_none: bool) ->
 def _apply(
     host: Host, change: FileChange, scope: str, backups: Path, hooks: HookFile | None = None
 ) -> None:
-    """Claude Code writes its own user file all the time: there its command does it."""
+    """Write the change; Claude Code's user file by its own command, as it often writes it."""
     is_claudes = (host.name, scope) == ("claude", "user") and hooks is None
     tool = shutil.which(host.program) if is_claudes else None
     if tool is None:
@@ -283,7 +283,7 @@ def _apply(
 
 
 def _run(command: list[str]) -> None:
-    """The host's own command, which may not write to our stdout."""
+    """Run a host's command, without its output. Raises OperationError."""
     try:
         done = subprocess.run(
             command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=SECONDS
@@ -291,14 +291,14 @@ def _run(command: list[str]) -> None:
     except (OSError, subprocess.SubprocessError) as error:
         raise OperationError(f"`{' '.join(command[:3])}` failed: {error}.") from None
     if done.returncode:
-        said = (done.stderr or done.stdout).strip().splitlines() or ["it gave no reason"]
-        raise OperationError(f"`{' '.join(command[:3])}` failed: {said[-1]}")
+        lines = (done.stderr or done.stdout).strip().splitlines() or ["it gave no reason"]
+        raise OperationError(f"`{' '.join(command[:3])}` failed: {lines[-1]}")
 
 
 def _show(host: Host, change: FileChange, dry_run: bool) -> None:
-    said = f"{SAID[change.what]} {change.path}."
+    text = f"{SAID[change.what]} {change.path}."
     would = dry_run and change.before != change.after
-    echo(f"{host.title}: {f'would be {said[0].lower()}{said[1:]}' if would else said}")
+    echo(f"{host.title}: {f'would be {text[0].lower()}{text[1:]}' if would else text}")
     for line in change.diff():
         echo(style(f"  {line}", fg=COLOURS.get(line[:1])))
     if change.what not in ("unchanged", "absent", "own", "shared") and not dry_run:

@@ -1,4 +1,4 @@
-"""Do the right ones come first? The user's own questions, asked and scored."""
+"""Evaluate the ranking by the user's golden questions: Hit@1, R@5 and MRR."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ BEGIN = "`orchestr8-index eval --suggest > golden.jsonl` writes some: edit them,
 
 
 class Question(Struct, frozen=True):
-    """One line of golden.jsonl: any of `expect` (names, or plugin:name) first is right."""
+    """One line of golden.jsonl: right if the first hit is one of `expect` (name or plugin:name)."""
 
     query: str
     expect: list[str]
@@ -37,7 +37,7 @@ class Question(Struct, frozen=True):
 
 
 class Miss(Struct, frozen=True):
-    """`lacking`: words of the question that the expected entry's texts do not have."""
+    """A question with a wrong first hit; `lacking` are its words that the expected entry lacks."""
 
     query: str
     kind: Kind
@@ -49,7 +49,7 @@ class Miss(Struct, frozen=True):
 
 
 class Score(Struct, frozen=True):
-    """Shares of all questions; `hits` are the questions that were answered right."""
+    """The shares of all questions; `hits` are those that were answered right."""
 
     questions: int
     hit1: float
@@ -61,7 +61,7 @@ class Score(Struct, frozen=True):
 
 
 def read_questions(path: Path) -> list[Question]:
-    """Raises OperationError with the line that cannot be read."""
+    """The questions of a file. Raises OperationError with the line that cannot be read."""
     try:
         lines = path.read_text("utf-8").splitlines()
     except FileNotFoundError:
@@ -120,9 +120,9 @@ def _miss(index: Index, question: Question, rows: list[Row], place: int, terms: 
     of = question.query, question.kind
     for name in question.expect:
         with contextlib.suppress(InvalidParams):  # no entry has that name
-            asked = StandingQuery(task=question.query[:LONGEST_TEXT], kind=question.kind, name=name)
-            found = standing_of(index, asked, terms)
-            return Miss(*of, found.entry, found.path, place, first, found.lacking)
+            query = StandingQuery(task=question.query[:LONGEST_TEXT], kind=question.kind, name=name)
+            standing = standing_of(index, query, terms)
+            return Miss(*of, standing.entry, standing.path, place, first, standing.lacking)
     return Miss(*of, question.expect[0], NOT_THERE, 0, first, [])
 
 
@@ -136,7 +136,7 @@ class ScoreChange(Struct, frozen=True):
 
 
 def compare(score: Score, last: Path) -> ScoreChange:
-    """What changed since the run that was saved; nothing when there was none."""
+    """The change since the saved run; empty without one, or if it had another file."""
     try:
         before = msgspec.json.decode(last.read_bytes(), type=Score)
     except (OSError, *UNDECODABLE):
@@ -156,14 +156,14 @@ def save(score: Score, last: Path) -> None:
 
 def suggest(index: Index, most: int = 20) -> Iterable[str]:
     """Candidate lines for golden.jsonl from the catalogue's own examples, for a person to edit."""
-    found: list[tuple[str, str, Kind]] = []
+    candidates: list[tuple[str, str, Kind]] = []
     for kind, segment in index.segments.items():
         for place in range(segment.size):
             entry = segment.entry(place)
-            said = examples_of(f"{entry.description}\n{segment.text(place)}", entry.name)
-            found += [(said[0], entry.qualified, kind)] if said else []
-    for number in range(min(most, len(found))):  # spread over the whole catalogue
-        query, name, kind = found[number * len(found) // min(most, len(found))]
+            examples = examples_of(f"{entry.description}\n{segment.text(place)}", entry.name)
+            candidates += [(examples[0], entry.qualified, kind)] if examples else []
+    for number in range(min(most, len(candidates))):  # spread over the whole catalogue
+        query, name, kind = candidates[number * len(candidates) // min(most, len(candidates))]
         yield json.dumps({"query": query, "expect": [name], "kind": kind}, ensure_ascii=False)
 
 
@@ -184,7 +184,7 @@ def examples_of(text: str, name: str) -> list[str]:
     found: dict[str, None] = {}
     for pattern in _PATTERNS:
         for match in pattern.finditer(text):
-            said = clean(match[1])
-            if SHORTEST <= len(said) <= LONGEST and name.casefold() not in said.casefold():
-                found[said] = None
+            request = clean(match[1])
+            if SHORTEST <= len(request) <= LONGEST and name.casefold() not in request.casefold():
+                found[request] = None
     return list(found)

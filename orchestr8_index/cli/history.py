@@ -1,4 +1,4 @@
-"""learn: what a host's own transcripts tell of past delegations."""
+"""learn: report the delegations in a host's transcripts of past sessions."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def learn(settings: Settings, history: bool, everywhere: bool, yes: bool) -> Non
     folder = claude_folder(Path(settings.home or home_folder()), inherited_environment())
     here = (lambda path: True) if everywhere else _within(settings)
     found = read_history(folder, _knows(build_here(settings)), here)
-    for line in _told(found, folder):
+    for line in _summary(found, folder):
         echo(line)
     if not found.reports:
         none = "Nothing of this project is to be learnt; --all reads those of all folders."
@@ -59,16 +59,16 @@ def learn(settings: Settings, history: bool, everywhere: bool, yes: bool) -> Non
 
 
 def _is_known(settings: Settings, found: History) -> bool:
-    """Whether the store, or a team's log if nothing was forgotten since, has every report."""
+    """Whether the store, or a team's log in which nothing was forgotten, has every report."""
     wanted = {report.task_id for report in found.reports}
     if settings.database_url:
         from ..team.move import read_learnt
         from ..team.project import learning_project
         from ..team.start import SCHEMA
 
-        told = read_learnt(settings.database_url, SCHEMA, learning_project(settings))
-        known = {each.report.task_id if each.report else "" for each in told}
-        return not any(each.forget for each in told) and known.issuperset(wanted)
+        entries = read_learnt(settings.database_url, SCHEMA, learning_project(settings))
+        known = {each.report.task_id if each.report else "" for each in entries}
+        return not any(each.forget for each in entries) and known.issuperset(wanted)
     try:
         with reading(settings) as outcomes:
             known = {decision.task_id for decision in in_time_order(outcomes)}
@@ -78,7 +78,7 @@ def _is_known(settings: Settings, found: History) -> bool:
 
 
 def _within(settings: Settings) -> Callable[[str], bool]:
-    """Whether a folder belongs to the project of this one."""
+    """A check whether a folder belongs to the same project as this one."""
     known: dict[str, bool] = {}
     home = str(home_folder())
     ours = find_project(os.getcwd(), home)
@@ -104,8 +104,8 @@ def _knows(index: Any) -> Callable[[str], str]:
     return knows
 
 
-def _told(found: History, folder: Path) -> list[str]:
-    """What would be learnt: tasks by agent and result, plans, and what was passed over."""
+def _summary(found: History, folder: Path) -> list[str]:
+    """What would be learnt: tasks by agent and result, patterns, and what is skipped."""
     plans = [report for report in found.reports if report.parallel_groups]
     results = Counter(
         (report.agents_used[0], report.result)

@@ -1,4 +1,4 @@
-"""key add|list|revoke, audit, usage: who may ask a server, and what did they do?"""
+"""key add|list|revoke, audit, usage: API keys, and the calls that were made with them."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def add(
 
 
 def _project(settings: Settings, wanted: str) -> tuple[str, str]:
-    """Its name, and its key in the store. Raises OperationError."""
+    """(name, key in the store) of a project by name or folder. Raises OperationError."""
     folder = os.path.realpath(wanted) if os.sep in wanted or wanted in (".", "..") else wanted
     named = [(each.name, each.key, each.places[0][0]) for each in settings.names]
     known = read_projects(settings.data_dir).values()
@@ -149,8 +149,7 @@ def audit(settings: Settings, limit: int, as_json: bool) -> None:
 
 
 def _events(settings: Settings, limit: int) -> list[tuple[str, str, str, str, int]]:
-    """Of all servers of a team. Empty where there is no database, or one from before there was an
-    audit."""
+    """The newest audit rows, of all servers of a team; [] without a database or audit table."""
     if settings.database_url:
         from ..team.registry import read_team_audit
 
@@ -178,8 +177,8 @@ def usage(settings: Settings, days: int, as_json: bool) -> None:
     \b
     orchestr8-index usage --days 7
     """
-    found = summed(*_counted(settings, days))
-    emit(found, as_json, lambda: _usage(found))
+    answer = summed(*_counted(settings, days))
+    emit(answer, as_json, lambda: _usage(answer))
 
 
 def _usage(found: dict[str, list[dict[str, Any]]]) -> str:
@@ -200,7 +199,7 @@ def _usage(found: dict[str, list[dict[str, Any]]]) -> str:
 def _counted(
     settings: Settings, days: int
 ) -> tuple[list[tuple[str, str, str, str, int]], list[tuple[str, int, int]]]:
-    """The calls, and the tokens that this folder's project has saved by day."""
+    """(usage rows, tokens that this folder's project has saved by day)."""
     rows, saved = [], []
     with contextlib.suppress(sqlite3.OperationalError):  # nothing was ever counted or reported
         with contextlib.closing(connect(settings.data_dir / NAME, read_only=True)) as reading:

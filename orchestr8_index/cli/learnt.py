@@ -27,12 +27,13 @@ if TYPE_CHECKING:
     from ..serve.replay import Curve
 
 FOUND_WRONG = 1
-MOST_TOLD = 200  # rows of what was learnt that a server tells
+MOST_TOLD = 200  # the most rows that a server answers
 
 
 @contextlib.contextmanager
 def reading(settings: Settings) -> Iterator[Any]:
-    """Everything derived from the store, without writing; a server may be running."""
+    """Open the store read-only, also beside a running server; gives its Outcomes. Raises
+    OperationError without a database."""
     from ..learn.verify import read_only
     from ..store.database import NAME
     from ..store.store import Store
@@ -51,7 +52,7 @@ def reading(settings: Settings) -> Iterator[Any]:
 
 
 def experience_of(settings: Settings) -> Experience | None:
-    """What the store and its lenders have taught; None where nothing was learnt."""
+    """The experience of this project and its lenders; None when nothing was learnt."""
     from ..learn.experience import together
     from ..learn.verify import read_only
     from ..serve.projectlist import read_projects
@@ -97,8 +98,8 @@ def learned(settings: Settings, by: str | None, idle: bool, as_json: bool) -> No
 
 
 def _lessons(settings: Settings) -> tuple[Lessons, str]:
-    """What the running server has learnt, and who says so; else, or where that is more than it
-    tells at once, what lies in the store."""
+    """(lessons, their source): of the running server, or of the store without a server, or when
+    there are more rows than it answers at once."""
     from .asking import server_of
 
     if (server := server_of(settings)) is not None:
@@ -275,7 +276,7 @@ def backup(settings: Settings) -> None:
 
 
 def _of_team(settings: Settings, command: str) -> None:
-    """What several servers share is the database's own care."""
+    """For a team, say the PostgreSQL command that this one does not replace."""
     if settings.database_url:
         echo(f'What the team shares is in PostgreSQL: {command} "$MCP_DATABASE_URL"', err=True)
 
@@ -318,7 +319,7 @@ TAKES, BEFORE = "hidden: the host takes ", ", which goes before it"
 
 
 class Unused(Struct, frozen=True):
-    """`tokens` is what the entry's line costs its host in every session that lists it."""
+    """An entry that could be removed; `tokens` is what its line costs in every session."""
 
     why: str
     kind: Kind
@@ -330,7 +331,8 @@ class Unused(Struct, frozen=True):
 def unused(
     index: Index, records: Sequence[EntryRecord], files: Iterable[FileReport]
 ) -> list[Unused]:
-    """The dearest first. Where nothing was reported yet, none is said to have never won."""
+    """Entries that could be removed, the most costly first. Without any reported outcome none
+    counts as never successful."""
     wins = {(record.kind, record.entry): record.wins for record in records}
     found = list(_hiding(index, files))
     for kind in KINDS:
@@ -347,7 +349,8 @@ def _row(why: str, entry: Entry) -> Unused:
 
 
 def _why(segment: Segment, place: int, wins: dict[tuple[Kind, str], int]) -> str:
-    """Of near-clones one answers for all: the one that won most, else the first."""
+    """Why an entry could be removed, "" to keep it. Of near-clones the one that won most (else the
+    first) is kept."""
     group = [segment.entry(each).qualified for each in sorted({place, *segment.clones(place)})]
     best = max(group, key=lambda name: wins.get((segment.kind, name), 0))
     if best != segment.entry(place).qualified:
@@ -356,7 +359,7 @@ def _why(segment: Segment, place: int, wins: dict[tuple[Kind, str], int]) -> str
 
 
 def _hiding(index: Index, files: Iterable[FileReport]) -> Iterator[Unused]:
-    """Whoever takes the name of a file that the host would take otherwise."""
+    """Entries that hide a file of the same name, which the host would load otherwise."""
     roots = index.manifest.roots
     places = {
         f"{roots[entry.root]}/{entry.path}": entry

@@ -1,4 +1,4 @@
-"""logs: what did the server write down? The log of the data directory, for a person or a script."""
+"""logs: show the server's log in the data directory, for a person or a script."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def _follow(tail: Tail, level: str, as_json: bool) -> None:
 
 
 def last_questions(settings: Settings, most: int) -> list[dict[str, Any]]:
-    """The newest first; [] while there is no query log to be read."""
+    """The last questions of the query log, newest first; [] if it cannot be read."""
     from ..store.database import NAME, connect_to_read
     from ..store.notes import last_queries
 
@@ -95,7 +95,7 @@ def last_questions(settings: Settings, most: int) -> list[dict[str, Any]]:
 
 
 def format_question(asked: Mapping[str, Any]) -> str:
-    """One line for a person; a question cannot draw on the terminal."""
+    """A question on one line, without unprintable characters."""
     kind = asked["method"].removeprefix("query").lower()
     first = asked["found"][0] if asked["found"] else "nothing"
     cached = "*" if asked["cached"] else " "
@@ -105,13 +105,13 @@ def format_question(asked: Mapping[str, Any]) -> str:
 
 
 class Tail:
-    """A log file that grows, and at midnight makes way for another of its name."""
+    """Follows a log file across its rotation at midnight."""
 
     def __init__(self, path: Path) -> None:
         self._path, self._place, self._half = path, (0, 0), b""
 
     def whole(self) -> Iterator[str]:
-        """What was written before today's file, then that file up to its present end."""
+        """The lines of the rotated files, then those of the current one up to its end."""
         for packed in sorted(self._path.parent.glob(f"{self._path.name}.*.gz")):
             try:
                 with gzip.open(packed, "rt", encoding="utf-8", errors="replace") as lines:
@@ -121,15 +121,15 @@ class Tail:
         yield from self.new()
 
     def new(self) -> Iterator[str]:
-        """Whole lines since the last call."""
+        """The complete lines since the last call."""
         try:
             with open(self._path, "rb", opener=open_private) as file:
-                found = os.fstat(file.fileno())
-                if found.st_ino != self._place[0] or found.st_size < self._place[1]:
-                    self._place, self._half = (found.st_ino, 0), b""
+                status = os.fstat(file.fileno())
+                if status.st_ino != self._place[0] or status.st_size < self._place[1]:
+                    self._place, self._half = (status.st_ino, 0), b""
                 file.seek(self._place[1])
                 data = self._half + file.read()
-                self._place = (found.st_ino, file.tell())
+                self._place = (status.st_ino, file.tell())
         except OSError:
             return
         *lines, self._half = data.split(b"\n")
@@ -156,7 +156,7 @@ def _wanted(line: str, level: str) -> bool:
 
 
 def format_line(line: str) -> str:
-    """One line for a person; an exception below it."""
+    """A log line for a person, with an exception below it."""
     fields = _read(line)
     level = str(fields.get("level", ""))
     name = str(fields.get("logger", "")).removeprefix("orchestr8.")

@@ -1,4 +1,4 @@
-"""The options that every command takes, what they come to, and how a result is printed."""
+"""The common options of commands, the Settings made of them, and the printing of results."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ PASSWORD = re.compile(r"://[^/@]*:[^/@]*@|\bpassword\s*=", re.IGNORECASE)
 
 
 def _taking(*names: str) -> Callable[[Command], Command]:
-    """Adds these of OPTIONS; the function gets `settings` instead."""
+    """A decorator that adds these OPTIONS; the function gets `settings` instead of their values."""
 
     def added(function: Command) -> Command:
         @functools.wraps(function)
         def command(**given: Any) -> Any:
-            return function(settings=_reading_alike(_settings(given)), **given)
+            return function(settings=_with_server_limits(_settings(given)), **given)
 
         return _with(names, command)
 
@@ -63,12 +63,12 @@ def _with(names: Sequence[str], command: Command) -> Command:
 common, of_server, of_store = _taking(*PLACES), _taking("port", "data_dir"), _taking("data_dir")
 of_database = _taking("database", "data_dir")
 of_project = _taking("database", "roots", "data_dir")
-"""What a command is about: an index, what only a server knows, what lies in the data directory,
-what a team shares, and what a project has of that."""
+"""Decorators by what a command needs: an index, a running server, the data directory, the team's
+database, or a project's part of that."""
 
 
 def listening(function: Command) -> Command:
-    """As `common`, with the options of a server that others may reach."""
+    """Like `common`, with the options for listening beyond loopback."""
 
     @_with_door
     @functools.wraps(function)
@@ -80,7 +80,7 @@ def listening(function: Command) -> Command:
 
 
 def _settings(given: dict[str, Any], **more: Any) -> Settings:
-    """Of those among OPTIONS that were given, which are taken out."""
+    """The Settings of the given OPTIONS, which are removed from `given`."""
     places = (given.pop(name, else_) for name, else_ in PLACES.items())
     settings = _of_team(config.read_settings(*places, **more), given.pop("database", None))
     if given.pop("index", None) == SHARED:
@@ -89,7 +89,8 @@ def _settings(given: dict[str, Any], **more: Any) -> Settings:
 
 
 def _of_team(settings: Settings, address: str | None) -> Settings:
-    """Raises BadSetting for an address with a password: anybody may read the list of processes."""
+    """The settings with this database URL. Raises BadSetting for one with a password, which other
+    users could see in the list of processes."""
     if not address:
         return settings
     if PASSWORD.search(address):
@@ -113,14 +114,15 @@ def _with_door(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _remembered(settings: Settings) -> Settings:
-    """Outside of this repository nobody means its example: the last server's trees are meant."""
+    """The settings, with the last server's roots instead of the shipped example's."""
     if settings.roots_from != config.SHIPPED or Path.cwd() == config.REPOSITORY:
         return settings
     return with_roots_of_server(settings)
 
 
 def with_roots_of_server(settings: Settings) -> Settings:
-    """Where no roots were named: those of the data directory's server, running or the last one."""
+    """The settings, without explicit roots with those of the data directory's running or last
+    server."""
     if settings.explicit_roots:
         return settings
     file = _server_file(settings)
@@ -138,8 +140,8 @@ def _server_file(settings: Settings) -> PidFile:
 
 
 def project_key(settings: Settings) -> str:
-    """Which project is meant in the store: that of the folder, but of a server whose roots were
-    named there is one alone."""
+    """The project's key in the store: that of the folder, or, if the data directory's server has
+    explicit roots, that server's only project."""
     file = _server_file(settings)
     served = file.owner() or file.last()
     only = not settings.explicit_roots and served.get("explicit")
@@ -147,9 +149,9 @@ def project_key(settings: Settings) -> str:
     return named if only and isinstance(named, str) else settings.project_key
 
 
-def _reading_alike(settings: Settings) -> Settings:
-    """Under the limits of the running server, which need not stand in this environment: two that
-    read the same trees otherwise would make each other's snapshots worthless."""
+def _with_server_limits(settings: Settings) -> Settings:
+    """The settings with the running server's read limits: with others, the command and the server
+    would invalidate each other's snapshots."""
     owner = _server_file(settings).owner()
     if owner is None:
         return settings
@@ -161,7 +163,7 @@ def _reading_alike(settings: Settings) -> Settings:
 
 
 def emit(result: Any, as_json: bool, text: Callable[[], str], source: str = "") -> None:
-    """Print a result: as JSON, else as a person reads it, with who answered on standard error."""
+    """Print a result as JSON, or as text with its source on standard error."""
     if as_json:
         echo_json(msgspec.json.encode(result).decode())
         return
@@ -174,7 +176,7 @@ yes_option = click.option("--yes", is_flag=True, help="Without asking.")
 
 
 def confirm(question: str, yes: bool) -> None:
-    """Ask a person before something is lost for good. Raises UsageError where nobody can answer."""
+    """Ask before something is deleted for good. Raises UsageError without a terminal."""
     if not yes and not sys.stdin.isatty():
         raise click.UsageError(f"{question} Nobody can answer here: say --yes.")
     if not yes:

@@ -1,7 +1,7 @@
-"""Text for a terminal: our own colours, and nothing of a stranger's that a terminal obeys.
+"""Text for a terminal, with our own colours and no other escape sequences.
 
-A style bears a number that nobody outside this process knows; `painted` takes out every other
-escape sequence, and the number.
+A style of ours is marked by a random number of this process; `painted` removes all escape sequences
+without it, and the number.
 """
 
 from __future__ import annotations
@@ -24,47 +24,46 @@ _OURS, _KEPT = f"\x1b[{_NUMBER};", f"\uf8ff{_NUMBER}"
 
 
 def style(text: Any, **given: Any) -> str:
-    """As click.style, for `echo`."""
+    """Like click.style, for text that `echo` prints."""
     before, after = click.style("\0", **given).replace("\x1b[", _OURS).split("\0")
     return before + painted(str(text)).replace("\x1b[", _OURS) + after
 
 
 def painted(text: str) -> str:
-    """Text that strangers had a part in, for a terminal, with our own styles."""
+    """Untrusted text for a terminal: without escape sequences other than our styles."""
     return for_terminal(text.replace(_OURS, _KEPT), lines=True).replace(_KEPT, "\x1b[")
 
 
 def echo(text: str = "", err: bool = False) -> None:
-    """As click.echo, painted."""
+    """Like click.echo, for untrusted text. Raises OperationError when the output is full."""
     _say(painted(text), err)
 
 
 def echo_json(text: str) -> None:
-    """JSON stays the same JSON."""
+    """Print JSON with control characters escaped, which does not change its value."""
     _say(json_for_terminal(text))
 
 
 def _say(text: str, err: bool = False) -> None:
-    """Raises OperationError where the output takes no more, as on a full disk."""
     with writing():
         click.echo(text, err=err)
 
 
 @contextlib.contextmanager
 def writing() -> Iterator[None]:
-    """Within, whoever writes: an output that takes no more is an OperationError."""
+    """Turn an OSError of the output, such as a full disk, into an OperationError."""
     try:
         yield
     except OSError as error:
         if error.filename is not None or error.errno not in _NO_ROOM:
             raise
-        sys.stdout = None  # what is left in it cannot be written either
-        said = f"The output cannot be written: {error.strerror}."
-        raise OperationError(said, "Write it elsewhere.") from None
+        sys.stdout = None  # so that its buffer is not flushed at exit
+        sentence = f"The output cannot be written: {error.strerror}."
+        raise OperationError(sentence, "Write it elsewhere.") from None
 
 
 def complain(say: Callable[[], None]) -> None:
-    """Say the last words of a command, unless standard error takes no more either."""
+    """Print a command's error, unless standard error cannot be written either."""
     try:
         say()
     except (OSError, OperationError):

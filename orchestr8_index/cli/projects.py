@@ -1,4 +1,4 @@
-"""projects, project: which projects a server knows, and which folders are one."""
+"""projects, project: list the server's projects, and name projects of several folders."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ learns_from = click.option(
 
 
 def learn_from(settings: Settings, lenders: Iterable[str]) -> None:
-    """Tell the server from whom this folder's project learns. Raises ServerAway."""
+    """Set the projects from which this folder's project learns. Raises ServerAway."""
     where = located(settings)
     if where is None or health_of(where) is None:
         raise ServerAway("No server answers, and it keeps who learns from whom.")
@@ -127,7 +127,7 @@ def remove_project(settings: Settings, name: str) -> None:
 
 
 def _place(folder: str, home: str) -> tuple[str, str]:
-    """Its project's folder and repository. Raises OperationError."""
+    """(folder, repository) of a folder's project. Raises OperationError."""
     path = os.path.realpath(os.path.expanduser(folder))
     if not os.path.isdir(path):
         raise OperationError(f"{folder} is no folder.", "Name one that is there.")
@@ -138,7 +138,7 @@ def _place(folder: str, home: str) -> tuple[str, str]:
 def _change(
     settings: Settings, change: Callable[[dict[str, NamedProject]], None]
 ) -> dict[str, NamedProject]:
-    """The names after it; a server goes by those that it found at its start."""
+    """Change the file of names; gives the names. A server reads them at its start."""
     path = settings.data_dir / NAMES
     with changing(path, "The names of the projects"):
         names = {each.name: each for each in read_names(settings.data_dir)}

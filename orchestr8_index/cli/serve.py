@@ -1,4 +1,4 @@
-"""serve: the server itself, which loads nothing of what asks one."""
+"""serve: run the server; imports nothing of the commands that call one."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def serve(settings: Settings) -> None:
 
 
 def strangers(settings: Settings) -> None:
-    """Warn of variables that begin as ours do and are none."""
+    """Warn of unknown environment variables that begin like ours."""
     for sentence in settings.strangers:
         echo(style(f"Warning: {sentence}", fg="yellow"), err=True)
 

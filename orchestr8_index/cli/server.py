@@ -71,7 +71,7 @@ def _start(settings: Settings) -> None:
 
 
 def _is_replaced(settings: Settings) -> bool:
-    """Whether a server of another version, or of other files, ran and was ended to make room."""
+    """Stop a running server of another version or of changed files; whether there was one."""
     health = supervise.answering(settings)
     version = health.get("version", __version__)
     if version == __version__ and CHANGED not in health.get("reasons", ()):
@@ -83,7 +83,7 @@ def _is_replaced(settings: Settings) -> bool:
 
 
 def _attach(settings: Settings) -> None:
-    """A server of ours on this data directory: it is the one, if it answers."""
+    """Use the server that runs on this data directory. Raises StartFailed if it does not answer."""
     if supervise.answering(settings)["status"] == "starting":
         supervise.wait_until_served(settings, show.Progress())
     where = supervise.running_address(settings)
@@ -93,8 +93,8 @@ def _attach(settings: Settings) -> None:
 
 
 def _served(settings: Settings, where: Address | None) -> str:
-    """Have the project of this folder, or of the roots that were named, served as well; its name
-    and counts as a sentence."""
+    """Make the server serve the project of this folder or of the explicit roots, too; gives a
+    sentence with its name and counts, or ""."""
     if where is None:
         return ""
     if settings.explicit_roots:
@@ -148,7 +148,7 @@ def down(settings: Settings) -> None:
 @click.option("--json", "as_json", is_flag=True, help="The server's own /health as JSON.")
 @common
 def status(settings: Settings, as_json: bool) -> None:
-    """Say how the server is; exit status 3 when it is not running.
+    """Show the server's state; exit status 3 when it is not running.
 
     \b
     orchestr8-index status
@@ -168,8 +168,8 @@ def status(settings: Settings, as_json: bool) -> None:
         if where.port == supervise.running_port(settings)
         else {}
     )
-    mine = health["roots_digest"] == settings.roots_digest  # and not the first project's
-    roots = settings.roots if mine else owner.get("roots")
+    same_roots = health["roots_digest"] == settings.roots_digest  # else the first project's
+    roots = settings.roots if same_roots else owner.get("roots")
     process = {"port": where.port, "pid": owner.get("pid"), "roots": roots}
     refused = Spool(settings.data_dir).count_refused()
     facts = {**health, **process, "refused_outcomes": refused}

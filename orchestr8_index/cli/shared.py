@@ -1,4 +1,4 @@
-"""shared and session: the values that agents share, and what they say to each other."""
+"""shared and session: the values that agents share, and the sessions in which they talk."""
 
 from __future__ import annotations
 
@@ -100,8 +100,8 @@ def history(settings: Settings, key: str, limit: int, as_json: bool) -> None:
     \b
     orchestr8-index shared history task/42
     """
-    asked = {"keys": [as_utf8(key)], "history": True, "limit": limit}
-    rows = sharing_server(settings).ask("readShared", asked)["items"]
+    params = {"keys": [as_utf8(key)], "history": True, "limit": limit}
+    rows = sharing_server(settings).ask("readShared", params)["items"]
     lines = (f"{row['rev']}  {row['at']}  {row['by']}  {plain_text(row['value'])}" for row in rows)
     emit(rows, as_json, lambda: "\n".join(lines) or f"The log has nothing of {key}.")
 
@@ -131,13 +131,13 @@ def restore(settings: Settings, file: Any, prefix: str | None) -> None:
     orchestr8-index shared restore tasks.json
     """
     try:
-        kept = msgspec.json.decode(file.read(), type=dict[str, Any])
-        below = kept.get("prefix", "") if prefix is None else as_utf8(prefix)
-        asked = {"items": kept["items"], "prefix": below}
+        saved = msgspec.json.decode(file.read(), type=dict[str, Any])
+        below = saved.get("prefix", "") if prefix is None else as_utf8(prefix)
+        params = {"items": saved["items"], "prefix": below}
     except (*UNDECODABLE, KeyError):
         cure = "`orchestr8-index shared snapshot` makes one."
         raise OperationError("That is no snapshot of shared values.", cure) from None
-    done = sharing_server(settings).ask("restoreShared", asked)
+    done = sharing_server(settings).ask("restoreShared", params)
     echo(f"{done['put']} values put back, {done['deleted']} deleted.")
 
 
@@ -176,7 +176,7 @@ def _item(row: JsonObject) -> str:
 
 
 def json_or_text(text: str) -> Any:
-    """What it says in JSON, else the text itself."""
+    """The text decoded as JSON, or the text itself if it is none."""
     try:
         return msgspec.json.decode(text)
     except UNDECODABLE:
@@ -235,9 +235,9 @@ def read_session(
     orchestr8-index session read release
     orchestr8-index session read release --max-tokens 2000
     """
-    asked: dict[str, Any] = {"action": "read", "id": as_utf8(id), "limit": limit}
-    asked |= {"max_tokens": max_tokens} if max_tokens else {"query": as_utf8(query)}
-    answer = sharing_server(settings, agent).ask("session", asked)
+    params: dict[str, Any] = {"action": "read", "id": as_utf8(id), "limit": limit}
+    params |= {"max_tokens": max_tokens} if max_tokens else {"query": as_utf8(query)}
+    answer = sharing_server(settings, agent).ask("session", params)
     emit(answer, as_json, lambda: "\n".join(_lines(answer)) or "Nothing was said yet.")
 
 

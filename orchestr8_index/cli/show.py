@@ -1,4 +1,4 @@
-"""How does a person read it? Terminal texts of the commands; no logic beside."""
+"""The texts that commands print on a terminal; no logic."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SHOWN_ROOTS = 4
 TOP = 10
 ENOUGH_TASKS = 50
 MOST_UNUSED = 40
-NOT_THERE = "not in the index"  # of what a golden question expects
+NOT_THERE = "not in the index"  # the path of an expected entry that does not exist
 COUNTED = """\
   won: tasks that succeeded with it, or that it resolved; failed: those that failed and nobody
   resolved. A partial result counts for neither; of one caller's near-equal tasks three count."""
@@ -37,18 +37,18 @@ NOUNS = {"agents": "agent", "skills": "skill", "workflows": "workflow"}
 
 
 class Progress:
-    """One line on a terminal that tells how far a build is; nothing elsewhere."""
+    """A line with a build's progress, on a terminal only."""
 
     def __init__(self) -> None:
         self._shown = False
         self._terminal = sys.stderr.isatty()
 
     def __call__(self, state: Any) -> None:
-        told = state["progress"] if isinstance(state, dict) else asdict(state)
-        if self._terminal and told and told["total"]:
+        progress = state["progress"] if isinstance(state, dict) else asdict(state)
+        if self._terminal and progress and progress["total"]:
             self._shown = True
-            said = f"\r  reading {told['done']:,} of {told['total']:,} files"
-            click.echo(said, nl=False, err=True)
+            text = f"\r  reading {progress['done']:,} of {progress['total']:,} files"
+            click.echo(text, nl=False, err=True)
 
     def end(self) -> None:
         if self._shown:
@@ -60,7 +60,7 @@ def url(where: int | Address) -> str:
 
 
 def roots(settings: Settings) -> str:
-    """The first of them; a user of plugins has dozens."""
+    """The first roots and the number of the rest."""
     names = [shortened(root) for root in settings.roots[:SHOWN_ROOTS]]
     more = len(settings.roots) - len(names)
     return ", ".join(names) + (f" and {more} more" if more else "") or "the index"
@@ -71,7 +71,7 @@ def counts(indexes: Mapping[str, Any]) -> str:
 
 
 def status(health: Mapping[str, Any], port: int | Address) -> str:
-    """`health` with `pid` and `roots`, where they are known."""
+    """The text of `status`; `health` may also have `pid` and `roots`."""
     colour = {"healthy": "green", "degraded": "yellow"}.get(health["status"], "cyan")
     head = style(health["status"], fg=colour, bold=True)
     cache, files = health["cache"], health["files"]
@@ -103,7 +103,7 @@ def _roots(found: Sequence[str]) -> list[str]:
 
 
 def projects(rows: Sequence[Mapping[str, Any]]) -> str:
-    """One line for each, the one asked last first."""
+    """A line for each project, in the order of `rows`."""
     if not rows:
         return "No project was asked for yet."
     now, lines = time.time(), []
@@ -119,7 +119,7 @@ def projects(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def size_of(count: int) -> str:
-    """Bytes as a person says them: `1.2 MB`, `12 kB`."""
+    """A number of bytes as text: `1.2 MB`, `12 kB`."""
     return f"{count / 1e6:.1f} MB" if count >= 1e5 else f"{-(-count // 1000)} kB"
 
 
@@ -129,12 +129,12 @@ def ago(seconds: float | None) -> str:
 
 
 def local_time(moment: str) -> str:
-    """The clock here at a moment of ISO 8601."""
+    """The local time of day of an ISO 8601 timestamp: `14:05:00`."""
     return datetime.fromisoformat(moment).astimezone().strftime("%H:%M:%S")
 
 
 def span(seconds: float) -> str:
-    """A time as a person says it: `3 min`."""
+    """A duration as text: `3 min`."""
     for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {unit}"
@@ -227,19 +227,19 @@ def doctor(
 
 
 def _place(of: FileReport | Finding, is_one: bool) -> str:
-    """Below its root where there `is_one`; plugins have files of the same path."""
+    """The path relative to its root if there `is_one` only, else absolute."""
     return of.path if is_one else shortened(os.path.join(of.root, of.path))
 
 
 def shortened(path: str) -> str:
-    """As a shell takes it: `~/work/shop`."""
+    """A path with the home folder as `~`."""
     home = os.path.expanduser("~")
     inside = home != os.sep and path.startswith(home + os.sep)
     return f"~{path.removeprefix(home)}" if inside else path
 
 
 def hosts(loaded: Mapping[str, Mapping[str, Sequence[str]]]) -> Iterable[str]:
-    """What each host would load, so that one can compare with what it shows."""
+    """Lines with the entries that each host would load, to compare with what it shows."""
     for host, by_kind in loaded.items():
         counts = ", ".join(
             amount(len(names), NOUNS[kind]) for kind, names in by_kind.items() if names
@@ -287,7 +287,7 @@ def lessons(told: Any) -> str:
 
 
 def unused(rows: Sequence[Any], reports: int) -> str:
-    """The dearest, and what all of them cost."""
+    """The most costly entries that could be removed, and what all of them cost."""
     spent = sum(each.tokens for each in rows)
     head = [f"{len(rows):,} entries could go; their lines cost about {spent:,} tokens a session."]
     if not reports:

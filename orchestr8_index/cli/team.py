@@ -1,4 +1,4 @@
-"""database, servers, config: what several servers share, from the command line."""
+"""database, servers, config: a team's database, its servers, and its changeable settings."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def database() -> None:
 @database.command()
 @of_database
 def check(settings: Settings) -> None:
-    """Say whether it can be used, and what is missing.
+    """Say whether the database can be used, and what is missing.
 
     \b
     orchestr8-index database check --database postgresql://o8@db.example/o8
@@ -112,7 +112,7 @@ def move(settings: Settings, back: bool) -> None:
         moved = moving.from_team(*place, folder, names)
         told: list[LearntEntry] = moving.read_learnt(*place, learns)
         for entry in told:
-            with contextlib.suppress(InvalidParams):  # refused then, and now
+            with contextlib.suppress(InvalidParams):  # it was refused before, too
                 await apply_entry(outcomes, entry)
         return moved, len(told)
 

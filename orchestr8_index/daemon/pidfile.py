@@ -141,5 +141,5 @@ def using(data_dir: Path) -> Iterator[None]:
         yield
     except OSError as error:
         sentence = f"The data directory {data_dir} cannot be used: {error.strerror}."
-        cure = "Mend that, or choose another with --data-dir or MCP_DATA_DIR."
+        cure = "Fix that, or choose another with --data-dir or MCP_DATA_DIR."
         raise StartFailed(sentence, cure) from None

@@ -1,1 +1,1 @@
-"""One process that answers: the table of methods, JSON-RPC, HTTP, and its own state."""
+"""The server: the handlers of all methods, JSON-RPC, MCP, HTTP, and the state behind them."""

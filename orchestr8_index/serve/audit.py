@@ -1,6 +1,6 @@
-"""The audit: who did what, when, and how it ended; equal events of a second are counted as one.
+"""The audit and the usage: who called which method with which outcome; equal events are counted.
 
-No contents: a name, a method or an address of ours, and a code. Nothing here waits for the disk.
+No contents are recorded, only names, methods or routes, and codes. Nothing here waits for the disk.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from ..store.notes import AuditRow
 from ..store.usage import OTHERS, UsageRow
 from .callers import caller
 
-MOST_EACH = 500  # different events between two writes; what comes on top is counted as one
+MOST_EACH = 500  # distinct events between two writes; further ones are counted together
 EVERY = 10.0  # seconds between two writes of the usage
-WATCHING = {"getHealth", "getMetrics", "rpc.discover"}  # who asks for these does nothing else
+WATCHING = {"getHealth", "getMetrics", "rpc.discover"}  # monitoring calls, not counted as usage
 WATCHING |= {method.name for method in METHODS.values() if method.face == "page"}
 AuditKey = tuple[str, str, str]
 
 
 class Usage:
-    """The calls since the last write, by who, what and outcome."""
+    """The calls since the last write, by caller, method and outcome."""
 
     def __init__(self) -> None:
         self._counts: Counter[AuditKey] = Counter()
@@ -39,7 +39,7 @@ class Usage:
         self._counts[event] += 1
 
     def put_back(self, rows: list[UsageRow]) -> None:
-        """Those could not be written."""
+        """Count rows again that could not be written."""
         self._counts.update({row[1:4]: row[4] for row in rows})
 
     @property
@@ -47,14 +47,14 @@ class Usage:
         return bool(self._counts) and time.monotonic() - self._written >= EVERY
 
     def take(self) -> list[UsageRow]:
-        """The rows to write, which are forgotten here."""
+        """The rows to write; counting starts anew."""
         day, self._written = datetime.now(UTC).date().isoformat(), time.monotonic()
         counts, self._counts = self._counts, Counter()
         return [(day, *event, times) for event, times in counts.items()]
 
 
 class Audit:
-    """What happened since the last write. `reads`: questions are noted too; `usage`: all calls."""
+    """The events since the last write. `reads`: audit questions too; `usage` counts all calls."""
 
     def __init__(self, reads: bool, clock: Callable[[], float] = time.time) -> None:
         self._reads, self._clock = reads, clock
@@ -63,15 +63,15 @@ class Audit:
         self.usage = Usage()
 
     def done(self, what: str, outcome: str, is_read: bool) -> None:
-        """A call ended, of the caller that is asking now."""
-        asks = caller.get()  # without a key its own name stands beside where it comes from
-        named = f"{asks.name}/{asks.agent}" if asks.agent and not asks.keyed else asks.name
-        self.usage.note(named, what, outcome)
+        """Note the end of a call by the current caller; without a key, by peer and agent name."""
+        asks = caller.get()
+        who = f"{asks.name}/{asks.agent}" if asks.agent and not asks.keyed else asks.name
+        self.usage.note(who, what, outcome)
         if self._reads or not is_read:
-            self.note(named, what, outcome)
+            self.note(who, what, outcome)
 
     def read(self, who: str, what: str) -> None:
-        """That caller was answered."""
+        """Note a question that was answered."""
         self.usage.note(who, what, "ok")
         if self._reads:
             self.note(who, what, "ok")
@@ -85,7 +85,7 @@ class Audit:
         self._counts[event] = self._counts.get(event, 0) + 1
 
     def take(self) -> list[AuditRow]:
-        """The rows to write, which are forgotten here."""
+        """The rows to write; counting starts anew."""
         moment = datetime.fromtimestamp(self._since, UTC).isoformat(timespec="milliseconds")
         counts, self._counts = self._counts, {}
         return [(moment, redact(who), what, how, n) for (who, what, how), n in counts.items()]

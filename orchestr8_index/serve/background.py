@@ -1,4 +1,4 @@
-"""What runs beside the requests, begun with the server and ended in order."""
+"""The background tasks of the server, started with it and stopped in order."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ requests = logging.getLogger("orchestr8.http")
 
 @contextlib.asynccontextmanager
 async def background(state: State) -> AsyncIterator[None]:
-    """Within: the store is opened, the trees are watched, and answers kept true."""
+    """Run the store, the index, the watcher and the upkeep; on exit stop them in order."""
     address, upkeep = state.settings.notify_socket, Upkeep(state)
     state.store.begin()
 
@@ -53,7 +53,7 @@ async def background(state: State) -> AsyncIterator[None]:
 
 
 class Upkeep:
-    """Tasks of the running loop; `stop` does what must be done last."""
+    """The server's periodic tasks. `stop` also writes the audit and the usage."""
 
     def __init__(self, state: State, seconds: float = STEP_SECONDS) -> None:
         self._state, self._seconds = state, seconds
@@ -64,7 +64,7 @@ class Upkeep:
     def begin(self) -> None:
         steps = [self._check, self._check_keys, self._renew, self._calibrate]
         if self._state.settings.database_url:
-            from .publishing import Publishing  # which loads the snapshots' code
+            from .publishing import Publishing  # imports the team's snapshot code
 
             steps.append(Publishing(self._state).step)
         self._tasks = [asyncio.create_task(self._repeat(step)) for step in steps]
@@ -78,7 +78,7 @@ class Upkeep:
         await self.write_usage()
 
     async def _repeat(self, step: Callable[[], Awaitable[float]]) -> None:
-        """Each step returns how many seconds to rest; one that fails does not end the others."""
+        """Run a step for ever, sleeping for the seconds that it returns; a failure is logged."""
         while True:
             try:
                 rest = await step()
@@ -88,15 +88,15 @@ class Upkeep:
             await asyncio.sleep(to_beat(asyncio.get_running_loop().time(), rest))
 
     async def _renew(self) -> float:
-        """One step for each project; they rest as long as all of them together have to."""
+        """One step of renewal for each project; gives the sum of the seconds to rest."""
         self._renewals = self._of_awake(self._renewals, Renewal)
         rests = [await renewal.step() for renewal in self._renewals.values()]
         return sum(rest for rest in rests if rest < LOOK_SECONDS) or LOOK_SECONDS
 
-    def _of_awake(self, kept: dict[int, T], make: Callable[[State], T]) -> dict[int, T]:
-        """One for each project that is awake, by its state's id."""
+    def _of_awake(self, before: dict[int, T], make: Callable[[State], T]) -> dict[int, T]:
+        """An object for each project that is awake, by its state's id: the one before or new."""
         awake = self._state.projects.awake()
-        return {id(state): kept.get(id(state)) or make(state) for state in awake}
+        return {id(state): before.get(id(state)) or make(state) for state in awake}
 
     async def _calibrate(self) -> float:
         self._calibrating = self._of_awake(self._calibrating, Calibrating)
@@ -111,7 +111,7 @@ class Upkeep:
         if state.settings.watch:
             state.file_watch.poll()
         if state.samples.take_if_due():
-            give_back()  # a start, or a build, leaves a megabyte that is free
+            give_back()  # a start or a build leaves a free megabyte
             if state.log:
                 state.log.reopen_if_gone()
         self._note_series()
@@ -128,7 +128,7 @@ class Upkeep:
         return self._seconds
 
     def _note_series(self) -> None:
-        memory = self._state.gate.memory.used  # measured a moment ago
+        memory = self._state.gate.memory.used
         database = self._state.samples.latest.database_mb
         for state in self._state.projects.awake():
             state.metrics.step()
@@ -137,14 +137,14 @@ class Upkeep:
                 series.step((memory, database, index.generation if index else 0))
 
     def _log_answers(self) -> None:
-        """One line for all that have none of their own."""
+        """Log one line for all requests that were answered from their bytes."""
         gate = self._state.gate
         count, gate.unlogged = gate.unlogged, 0
         if count:
             requests.info("requests answered before all layers", extra={"count": count})
 
     async def _check_keys(self) -> float:
-        """What a revoked key left open ends within a second, though nobody asks."""
+        """Reload changed keys even without requests, so that a revoked key's streams end."""
         self._state.gate.keys.reload_if_changed()
         return RELOAD_SECONDS
 
@@ -158,18 +158,18 @@ class Upkeep:
         try:
             await keep_usage(self._state)
         except StoreUnavailable:
-            return  # /health says so, and it is written with the next
+            return  # /health says so; the next write has these rows, too
         except sqlite3.Error as error:
             log.error("the usage was not written", extra={"reason": str(error)})
 
 
 def to_beat(now: float, rest: float) -> float:
-    """How long to rest from `now` so that all who rest whole beats wake the process up together."""
+    """The seconds to sleep: a whole number of beats ends on a beat, so that tasks wake together."""
     return rest if rest % BEAT else rest - now % BEAT
 
 
 def notify(address: str, **facts: str) -> bool:
-    """Send `READY=1`, `STATUS=…`, `STOPPING=1`; whether it was sent. Nothing without an address."""
+    """Send `READY=1`, `STATUS=…` or `STOPPING=1` to the service manager; whether it was sent."""
     if not address or not hasattr(socket, "AF_UNIX"):
         return False
     place = "\0" + address[1:] if address.startswith("@") else address

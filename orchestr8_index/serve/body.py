@@ -1,4 +1,4 @@
-"""Reads the body of a request, no more than the limit of it, and sends an answer of one piece."""
+"""Read the body of a request up to its limit, and send whole responses."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from ..fit import fit_json
 from .shares import Account
 
 _TOOLS = {"/tools/file_write", "/tools/file_edit"}
-LARGE = {"/shared", *_TOOLS, *(f"/mcp/{face}" for face in ADDRESSES)}  # values are written
+LARGE = {"/shared", *_TOOLS, *(f"/mcp/{face}" for face in ADDRESSES)}  # routes that write values
 MAX_LARGE = 12_000_000
 JSON = b"application/json"
 REPLY = b'{"jsonrpc":"2.0","id":%b,"result":%b}'
-"""Of JSON-RPC; its id and its result are JSON already."""
+"""A JSON-RPC response, to be filled with id and result as JSON."""
 
 
 class ClientGone(Exception):
-    """The client left before its request was whole: nothing is done, nobody is answered."""
+    """The client disconnected before its request was complete; nothing is done or sent."""
 
 
 def check_announced(headers: dict[bytes, bytes], most: int) -> None:
-    """Raises BodyTooLarge and EncodingRefused, before anything is read."""
+    """Check Content-Encoding and Content-Length. Raises EncodingRefused and BodyTooLarge."""
     if headers.get(b"content-encoding", b"identity").lower() not in (b"identity", b""):
         raise EncodingRefused("A compressed body is not read.")
     announced = headers.get(b"content-length", b"")
@@ -38,10 +38,10 @@ def too_large(most: int) -> BodyTooLarge:
 
 
 class BoundedReceive:
-    """`receive`, which raises BodyTooLarge as soon as more than `most` bytes have come, MAX_LARGE
-    where it `may_be_large`, and Overloaded where the account of the request cannot hold them.
+    """A `receive` that raises BodyTooLarge after more than `most` bytes (MAX_LARGE if it
+    `may_be_large`), and Overloaded when the request's account has no room for them.
 
-    `come` is called with the last byte.
+    `come` is called when the body is complete.
     """
 
     def __init__(
@@ -58,22 +58,22 @@ class BoundedReceive:
     async def __call__(self) -> Message:
         message = await self._receive()
         if message["type"] == "http.request":
-            come = len(message.get("body", b""))
-            self._left -= come
+            size = len(message.get("body", b""))
+            self._left -= size
             if self._left < 0 and self._may_be_large:
                 self._own.enlarge()
                 self._may_be_large, more = False, max(0, MAX_LARGE - self._most)
                 self._left, self._most = self._left + more, self._most + more
             if self._left < 0:
                 raise too_large(self._most)
-            self._own.take_body(come)
+            self._own.take_body(size)
             if not message.get("more_body", False):
                 self._come()
         return message
 
 
 def again(body: bytes, receive: Receive) -> Receive:
-    """`receive` of a body that was read already, and then of what comes."""
+    """A `receive` that gives a body which was read already, then what `receive` gives."""
     first = iter([{"type": "http.request", "body": body, "more_body": False}])
 
     async def receive_again() -> Message:
@@ -83,7 +83,7 @@ def again(body: bytes, receive: Receive) -> Receive:
 
 
 async def read_body(receive: Receive) -> bytes:
-    """The whole body. Raises ClientGone when the client leaves before its end."""
+    """The whole body. Raises ClientGone when the client disconnects before its end."""
     parts, more = list[bytes](), True
     while more:
         message = await receive()
@@ -95,14 +95,14 @@ async def read_body(receive: Receive) -> bytes:
 
 
 async def send_json(send: Send, status: int, body: object, *headers: tuple[bytes, bytes]) -> None:
-    """Answer with a body as JSON."""
+    """Send a response whose body is encoded as JSON."""
     await send_bytes(send, status, msgspec.json.encode(body), JSON, *headers)
 
 
 async def send_bytes(
     send: Send, status: int, body: bytes, kind: bytes, *headers: tuple[bytes, bytes]
 ) -> None:
-    """Answer with a whole body of this content type."""
+    """Send a response with this content type and body; 204 and 304 have neither."""
     fixed = [(b"content-type", kind), (b"content-length", str(len(body)).encode())]
     if status in (204, 304):
         fixed = []
@@ -111,12 +111,12 @@ async def send_bytes(
 
 
 async def send_error(send: Send, error: RequestError, *more: tuple[bytes, bytes]) -> None:
-    """The same body on every route: a JSON-RPC reply to nobody in particular."""
+    """Send an error, on every route as a JSON-RPC response with the id null."""
     headers = [(name.encode(), value.encode()) for name, value in error.headers().items()]
     await send_bytes(send, error.status, error_body(b"null", error), JSON, *headers, *more)
 
 
 def error_body(ident: bytes, error: RequestError) -> bytes:
-    """A JSON-RPC error, with an id that is JSON already."""
+    """A JSON-RPC error response; `ident` is the id as JSON."""
     body = fit_json(msgspec.json.encode(error.body()))
     return b'{"jsonrpc":"2.0","id":%b,"error":%b}' % (ident, body)

@@ -16,17 +16,16 @@ from ..memo import Newest
 from ..store.notes import Question
 
 MAX_ENTRIES, MAX_BYTES = 256, 4_000_000
-MOST, LATELY, WITHIN_SECONDS, MOST_BYTES = 256, 160, 3600.0, 4096  # of questions asked lately
-"""(method, its params as JSON)."""
+MOST, LATELY, WITHIN_SECONDS, MOST_BYTES = 256, 160, 3600.0, 4096  # of RecentQuestions
 CacheKey = tuple[str, bytes, str, tuple[int, int]]
-"""(method, digest of the params, who knows something alone, (generation, revision of the
-experience))."""
+"""(method, digest of the params, id of a key with patterns of its own or "", (generation, revision
+of the experience))."""
 
 
 class AnswerCache:
-    """One life per instance, in seconds; a life of 0 keeps nothing.
+    """A cache of encoded answers for `life` seconds; a life of 0 caches nothing.
 
-    `renewed` counts the answers that were worked out before somebody asked.
+    `renewed` counts the answers that were computed in advance.
     """
 
     def __init__(
@@ -36,24 +35,24 @@ class AnswerCache:
         max_bytes: int = MAX_BYTES,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        least = max_bytes / max_entries  # an entry weighs at least this much: both bounds in one
+        least = max_bytes / max_entries  # the least weight of an entry: both bounds in one
         self._make: Callable[[float], TTLCache[tuple[str, CacheKey], bytes]] = lambda life: (
             TTLCache(max_bytes, life, timer=clock, getsizeof=lambda answer: max(len(answer), least))
         )
-        self._kept = [self._make(life)]
+        self._shared = [self._make(life)]
         self._max_bytes, self._owner = max_bytes, ""
         self.hits = self.misses = self.renewed = 0
 
     @property
     def _answers(self) -> TTLCache[tuple[str, CacheKey], bytes]:
-        return self._kept[0]
+        return self._shared[0]
 
     def set_life(self, life: float) -> None:
-        """Of all that share its bounds, from now on; what is kept goes."""
-        self._kept[0] = self._make(life)
+        """Change the life for all caches that share this one's bounds, and empty them."""
+        self._shared[0] = self._make(life)
 
     def beside(self, owner: str) -> AnswerCache:
-        """One within the same bounds, for the answers of another project."""
+        """A cache for another project (`owner`) within the same bounds."""
         other = copy(self)
         other._owner = owner
         other.hits = other.misses = other.renewed = 0
@@ -66,8 +65,8 @@ class AnswerCache:
         return answer
 
     def peek(self, key: CacheKey) -> bytes | None:
-        """As `get`, uncounted."""
-        try:  # its `get` looks twice, and costs twice as much
+        """Like `get`, without counting a hit or miss."""
+        try:  # TTLCache.get looks up twice, and costs twice as much
             return self._answers[self._owner, key]
         except KeyError:
             return None
@@ -88,7 +87,7 @@ class AnswerCache:
 
 
 class RecentQuestions:
-    """When each was asked last. The one not asked for longest makes way."""
+    """When each question was asked last; the least recently asked is dropped first."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -99,7 +98,7 @@ class RecentQuestions:
             self._asked_at[method, params] = self._clock()
 
     def lately(self) -> list[Question]:
-        """The last first: LATELY at most, asked within WITHIN_SECONDS."""
+        """The questions of the last WITHIN_SECONDS, newest first, LATELY at most."""
         since = self._clock() - WITHIN_SECONDS
         last = itertools.islice(reversed(self._asked_at.items()), LATELY)
         return [question for question, moment in last if moment >= since]

@@ -1,7 +1,7 @@
-"""Settings that change while the server runs: taken over as they are written, kept over a restart.
+"""Settings that can be changed while the server runs, and that survive a restart.
 
-The store of what agents share has them; a copy stands in the data directory, so that they hold
-before that store is opened.
+They are shared values below PREFIX. A copy in the data directory lets them apply at the next start
+before the shared state is opened.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ log = logging.getLogger("orchestr8.serve")
 
 
 class ChangedSettings:
-    """Those of one server. What is taken back is again as the environment says."""
+    """The changed settings of one server; one that is deleted has the environment's value again."""
 
     def __init__(self, state: State) -> None:
         self._state, self._path = state, state.settings.data_dir / NAME
@@ -38,8 +38,8 @@ class ChangedSettings:
         self._changed = asyncio.Event()
 
     def begin(self) -> bool:
-        """As they were when the server stopped; whether the copy could be read, or there is none:
-        else what agents share has to be opened for them."""
+        """Apply the copy in the data directory. False when it cannot be read, so that the shared
+        state has to be opened for it."""
         try:
             self._take(msgspec.json.decode(read_private(self._path, MOST_BYTES), type=dict))
         except FileNotFoundError:
@@ -50,22 +50,22 @@ class ChangedSettings:
         return True
 
     async def follow(self, shared: Coordination, project: str) -> None:
-        """From now on, until it is cancelled."""
+        """Apply each change until cancelled."""
         reader = Caller("server", project=project)
-        asked = ReadShared(keys=[PREFIX + name for name in CHANGEABLE])
+        query = ReadShared(keys=[PREFIX + name for name in CHANGEABLE])
 
-        def note(of: str, topics: Iterable[str] | None) -> None:
-            if of == project and (topics is None or any(t.startswith(PREFIX) for t in topics)):
+        def note(changed: str, topics: Iterable[str] | None) -> None:
+            if changed == project and (topics is None or any(t.startswith(PREFIX) for t in topics)):
                 self._changed.set()
 
         shared.feed.followers.append(note)
         while True:
             self._changed.clear()
             with contextlib.suppress(RequestError):
-                rows = (await shared.read_shared(reader, asked))["items"]
+                rows = (await shared.read_shared(reader, query))["items"]
                 written = ((row["key"].removeprefix(PREFIX), row["value"]) for row in rows)
                 self._take({name: _decoded(value) for name, value in written})
-                self._keep()
+                self._save()
             await self._changed.wait()
 
     def _take(self, values: dict[str, Any]) -> None:
@@ -78,13 +78,13 @@ class ChangedSettings:
         for name in self._values.keys() | good.keys():
             if self._values.get(name) != good.get(name):
                 settings = self._state.settings
-                of = settings if hasattr(settings, name) else settings.limits
-                value = good[name] if name in good else getattr(of, name)  # as the environment says
+                owner = settings if hasattr(settings, name) else settings.limits
+                value = good[name] if name in good else getattr(owner, name)
                 _apply(self._state, name, value)
                 log.warning("a setting changed", extra={"setting": name, "value": value})
         self._values = good
 
-    def _keep(self) -> None:
+    def _save(self) -> None:
         if not self._values and not self._path.exists():
             return
         with contextlib.suppress(OSError):
@@ -92,7 +92,7 @@ class ChangedSettings:
 
 
 def _decoded(value: msgspec.Raw) -> Any:
-    """None for what no decoder takes: a number of thousands of digits, say."""
+    """The value; None when it cannot be decoded, as a number of thousands of digits."""
     with contextlib.suppress(*UNDECODABLE):
         return msgspec.json.decode(value)
     return None
@@ -113,4 +113,4 @@ def _apply(state: State, name: str, value: Any) -> None:
         case "max_body" | "max_running":
             state.gate.limits = replace(state.gate.limits, **{name: value})
         case _:
-            raise AssertionError(f"{name} can be changed, and nothing takes it over")
+            raise AssertionError(f"{name} is changeable, and nothing applies it")

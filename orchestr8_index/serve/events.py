@@ -1,4 +1,4 @@
-"""The server's one event bus: whatever happens is published once, to all who have subscribed."""
+"""The server's event bus: an event is published once, to all subscribers of its class."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from msgspec import Struct
 from ..records import Result
 
 KeyChange = Literal["key added", "key revoked"]
-MOST_WAITING = 256  # events that one slow subscriber may have waiting
+MOST_WAITING = 256  # events in the queue of a slow subscriber
 
 
 class Event(Struct, frozen=True):
-    """Something that has happened. What it was is its class."""
+    """An event; its class says what happened."""
 
 
 class GenerationSwapped(Event, frozen=True):
-    """Questions are answered from a new generation."""
+    """A new generation of the index serves."""
 
     generation: int
 
 
 class Learnt(Event, frozen=True):
-    """A method (its name on the wire) has changed what was learnt."""
+    """A call of `method` (its wire name) changed what was learnt."""
 
     method: str
 
 
 class Delegated(Event, frozen=True):
-    """A task was given to an agent of the host, or has ended; `id` joins the two."""
+    """A task delegated to an agent of the host has started or ended; both have the same `id`."""
 
     state: Literal["started", "ended"]
     id: str
@@ -53,10 +53,8 @@ E = TypeVar("E", bound=Event)
 
 
 class Inbox:
-    """The events that one subscriber has not taken yet; `arrived` is called with each new one.
-
-    Holds `most` events: the oldest makes way for a newer one.
-    """
+    """A subscriber's queue of at most `most` events, which drops the oldest; `arrived` is called
+    for each new event."""
 
     def __init__(self, arrived: Callable[[], None], most: int) -> None:
         self._waiting: deque[Event] = deque(maxlen=most)
@@ -69,7 +67,7 @@ class Inbox:
         self._arrived()
 
     def take(self) -> tuple[int, list[Event]]:
-        """How many were lost since the last time, and those that are there."""
+        """(number of events dropped since the last call, the queued events); empties the queue."""
         lost, events = self._lost, list(self._waiting)
         self._lost = 0
         self._waiting.clear()
@@ -77,13 +75,13 @@ class Inbox:
 
 
 class Events:
-    """Publishes to the subscribers in the order in which they came, in the server's one thread."""
+    """The bus. It calls subscribers in order of subscription; only for the event loop's thread."""
 
     def __init__(self) -> None:
         self._subscribers: dict[type[Event], list[Callable[[Any], None]]] = {}
 
     def subscribe(self, kind: type[E], receive: Callable[[E], None]) -> Callable[[], None]:
-        """Call `receive` with each event of that class; returns what ends that."""
+        """Call `receive` with each event of that class; gives a function that unsubscribes."""
         subscribers = self._subscribers.setdefault(kind, [])
         subscribers.append(receive)
 
@@ -101,7 +99,7 @@ class Events:
     def inbox(
         self, *kinds: type[Event], arrived: Callable[[], None], most: int = MOST_WAITING
     ) -> Iterator[Inbox]:
-        """Within: the events of these classes, to be taken after they have arrived."""
+        """Subscribe a queue to events of these classes, until the end of the block."""
         inbox = Inbox(arrived, most)
         ends = [self.subscribe(kind, inbox.put) for kind in kinds]
         try:

@@ -1,4 +1,4 @@
-"""Other products' tools over plain HTTP, and what every face is given of this server."""
+"""Other products' tools over plain HTTP and JSON-RPC, and the Core that every face gets."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ prompts/list prompts/get skills/list skills/get completion/complete subscription
 
 
 def load(name: str) -> Product:
-    """The face of that name; its module is imported at the first time."""
+    """The face of that name; imports its module."""
     face: Product = importlib.import_module(f"orchestr8_index.faces.{name}").FACE
     return face
 
 
 class ServedCore:
-    """The methods of the table for the caller of the context, and who that is."""
+    """The Core of a face: the methods, called as the current caller."""
 
     renamed: Newest[tuple[str, str], str] = Newest(MOST_NAMES)  # by the caller's name and session
 
@@ -52,7 +52,7 @@ class ServedCore:
 
     @property
     def workspace(self) -> str:
-        """It is the first project's, to a key that is for some."""
+        """The first project's workspace; "" without one, or when the key excludes that project."""
         first = self._state.projects.first.settings
         return first.door.workspace if caller.get().is_for(first.project_key) else ""
 
@@ -67,8 +67,8 @@ class ServedCore:
 
 @contextlib.contextmanager
 def named(face: Product | None, session: str = "", client: str = "") -> Iterator[None]:
-    """Within: the caller as this face knows it, None for our own. `client` is what the program
-    calls itself in MCP, `session` the id of its session; "" where there is none."""
+    """Give the current caller the agent name and rights that it has in a face (None: our own MCP).
+    `client` is its program's name in MCP, `session` the id of its session, or "" for none."""
     asks = caller.get()
     agent = asks.agent or ServedCore.renamed.get((asks.name, session), "")
     if not agent and client:
@@ -85,7 +85,7 @@ def named(face: Product | None, session: str = "", client: str = "") -> Iterator
 async def run_tool(
     face: Product, core: ServedCore, name: str, given: Any, every: bool
 ) -> tuple[Any, bool]:
-    """What the tool answers, and whether it did what was asked."""
+    """Run a tool; gives its answer, and False for a refusal. `every` includes `extra` tools."""
     from ..faces.face import Declined
 
     names = name, name.removeprefix("mcp_")
@@ -100,7 +100,7 @@ async def run_tool(
         return face.failed(error), False
 
 
-# --- tools by their own names, as methods of JSON-RPC ------------------------------------------
+# --- tools called as JSON-RPC methods ----------------------------------------------------------
 
 
 class PlainCall(Struct):
@@ -113,8 +113,8 @@ _CALL = msgspec.json.Decoder(PlainCall)
 
 
 async def answer_plain(state: State, name: str, scope: Scope, body: bytes, send: Send) -> bool:
-    """Whether the body was a call of one of a product's tools, or, outside of MCP's sessions and of
-    its era without them, of a name that nobody has; then it is answered."""
+    """Answer a JSON-RPC call of a product's tool, or, if the request is not MCP, of an unknown
+    method; False for all others, which are not answered here."""
     try:
         call = _CALL.decode(body)
     except msgspec.DecodeError:
@@ -123,8 +123,8 @@ async def answer_plain(state: State, name: str, scope: Scope, body: bytes, send:
     names = [tool.name for tool in face.tools] if face else OF_MCP
     if face is None or call.method not in names:
         headers = dict(scope["headers"])
-        is_mcps = HEADER in headers or headers.get(b"mcp-protocol-version", b"") > b"2026"
-        if is_mcps or not ident or call.method in ("", *OF_MCP):
+        is_mcp = HEADER in headers or headers.get(b"mcp-protocol-version", b"") > b"2026"
+        if is_mcp or not ident or call.method in ("", *OF_MCP):
             return False
         which = f"The {'tools' if face else 'methods of MCP'} are {', '.join(names)}."
         error = MethodNotFound("There is no such method.", which)
@@ -139,7 +139,7 @@ async def answer_plain(state: State, name: str, scope: Scope, body: bytes, send:
 
 
 async def answer_http(state: State, name: str, scope: Scope, body: bytes, send: Send) -> None:
-    """`POST /tools/…` and `GET /resources/…`, of the face that has them."""
+    """Answer `POST /tools/…` and `GET /resources/…` by the face of that name."""
     face = load(name)
     assert face.http is not None
     with named(face):

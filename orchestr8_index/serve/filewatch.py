@@ -1,6 +1,6 @@
-"""Watches the roots for changed files, and checks them every hour besides.
+"""The watcher of the roots: builds after changes, and checks all files every hour.
 
-Many changes at once are one build: they are gathered until the files have been quiet for a moment.
+Changes are gathered until the files have been quiet for a moment, so that many make one build.
 """
 
 from __future__ import annotations
@@ -22,26 +22,26 @@ from ..errors import OperationError
 if TYPE_CHECKING:
     from .inotify import Matters, Mounts
 
-QUIET = 0.02  # seconds without a change; builds take longer, what changes meanwhile is the next
-GATHER = 0.8  # seconds at most, of files that never rest
-READY_SECONDS = 60.0  # for which a child is kept ready after a change: the next one is near
+QUIET = 0.02  # seconds without a change before a build
+GATHER = 0.8  # the most seconds for which changes are gathered
+READY_SECONDS = 60.0  # for which a build child is kept ready after a change
 CHECK_SECONDS, AGAIN_SECONDS = 3600.0, 60.0
-GATHER_ROOTS = 0.05  # seconds, of projects that are asked for together
-CALM_SECONDS = 2.0  # a watch that stands that long is one
+GATHER_ROOTS = 0.05  # seconds for which new roots are gathered before they are watched
+CALM_SECONDS = 2.0  # a watch that lasts so long has succeeded
 WATCH_CURE = (
     "Changes are seen at the hourly check, or at once with `orchestr8-index reindex`; on Linux "
     "`sysctl fs.inotify.max_user_watches` says how many folders can be watched."
 )
 REGISTRY = "agent-registry.yml"
-LOOKS = 3  # at a root that was replaced: its new watch stands after the first
+LOOKS = 3  # checks of a root that was replaced: its new watch may begin after the first
 Identity = tuple[int, int, tuple[str, ...]]
 log = logging.getLogger("orchestr8.fresh")
 
 
 class FileWatch:
-    """Two tasks of the running loop: one waits for changes, one for the hour.
+    """Watches the roots of all indexes with one watch, and checks them hourly.
 
-    One watch for all roots: what several indexes have in common is watched once.
+    `trouble` says why the roots cannot be watched, "" when they are.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class FileWatch:
         self._tasks.append(asyncio.create_task(self._check_hourly()))
 
     def add(self, refresh: Refresh) -> None:
-        """Watch its roots, too."""
+        """Watch the roots of an index, too."""
         if refresh not in self._refreshes:
             self._refreshes.append(refresh)
             self._watch_soon()
@@ -84,21 +84,21 @@ class FileWatch:
             self._next = loop.call_later(GATHER_ROOTS, self._watch_anew)
 
     def _watch_anew(self) -> None:
-        """The watch before goes on for a moment, so that nothing is missed between them."""
+        """Begin a watch of the present roots; the last one ends a moment later, to lose nothing."""
         self._next, before, self._watching = None, self._watching, asyncio.Event()
         self._tasks = [task for task in self._tasks if not task.done()]
         self._tasks.append(asyncio.create_task(self._wait_for_changes(self._watching)))
         asyncio.get_running_loop().call_later(GATHER_ROOTS, before.set)
 
     def poll(self) -> None:
-        """Once a second: a root that went, came, or was put in another's place has no watch any
-        more, whatever the system says. It is watched anew and read, and read again when that
-        watch stands. Before `begin` nothing is looked at."""
+        """Once a second: find roots that were removed, made or replaced, whose watch is lost. They
+        are watched anew and checked LOOKS times, as changes before the new watch are not seen.
+        Does nothing before `begin`."""
         if not self._tasks:
             return
         before, self._seen = self._seen, self._identities()
-        for root, found in self._seen.items():
-            if root in before and before[root] != found:
+        for root, identity in self._seen.items():
+            if root in before and before[root] != identity:
                 self._doubtful[root] = LOOKS
                 self._watch_soon()
         if self._doubtful and (self._looking is None or self._looking.done()):
@@ -106,13 +106,13 @@ class FileWatch:
             self._doubtful = {root: n - 1 for root, n in self._doubtful.items() if n > 1}
 
     def _identities(self) -> dict[str, Identity | None]:
-        """By the names of the roots: a link among them that leads elsewhere is another folder."""
+        """The identity of each root by its name; None for a missing one."""
         settings = (refresh.settings for refresh in self._refreshes)
         roots = dict.fromkeys(root for each in settings for root in each.places or each.roots)
         return {root: self._identity(root) for root in roots}
 
     def _identity(self, root: str) -> Identity | None:
-        """Another one once the folder is another, or what is mounted there, or below it, is."""
+        """Differs when the folder is replaced, or a mount on it or below it changes."""
         try:
             status, real = os.stat(root), os.path.realpath(root)
         except OSError:
@@ -134,17 +134,17 @@ class FileWatch:
         for task in tasks:
             task.cancel()
         if tasks:
-            await asyncio.wait(tasks)  # raises nothing of theirs: the rest of a server ends, too
+            await asyncio.wait(tasks)  # does not raise their errors, which would stop the stop
         self._tasks = []
         if self._mounts is not None:
             self._mounts.close()
 
     async def _wait_for_changes(self, end: asyncio.Event) -> None:
-        """Where the system refuses to watch (too many folders, say), the hourly check remains."""
+        """Watch until `end`, and try again a minute after a failure."""
         while not end.is_set():
             try:
                 await self._watch(end)
-            except Exception as error:  # a background loop: tried again, and /health says why
+            except Exception as error:  # a background loop, which tries again; /health says why
                 log.warning("the roots cannot be watched", extra={"reason": str(error)})
                 self.trouble = f"The roots cannot be watched: {_reason(error)}. {WATCH_CURE}"
             if not end.is_set():
@@ -152,11 +152,11 @@ class FileWatch:
 
     async def _watch(self, end: asyncio.Event) -> None:
         named = {root: os.path.realpath(root) for root in self._identities()}
-        if not named:  # a server without trees
+        if not named:  # a server without roots
             await end.wait()
             return
         roots = [root for root in dict.fromkeys(named.values()) if os.path.isdir(root)]
-        if not roots:  # one that is gone would end the watch of all; `look` sees it come back
+        if not roots:  # a missing root would end the watch; `poll` sees it come back
             raise FileNotFoundError(errno.ENOENT, "the folders are not there")
         matters = functools.partial(may_matter, roots=tuple(roots))
         calm = asyncio.get_running_loop().call_later(CALM_SECONDS, self._calm)
@@ -164,7 +164,7 @@ class FileWatch:
             async for paths in changes(roots, end, matters):
                 self._postpone()
                 gone = [name for name, root in named.items() if root in paths]
-                self._seen |= dict.fromkeys(gone)  # removed, and perhaps made again since
+                self._seen |= dict.fromkeys(gone)  # removed, perhaps made again: for `poll` to see
                 await self._check_those(paths)
         finally:
             calm.cancel()
@@ -173,7 +173,7 @@ class FileWatch:
         self.trouble = ""
 
     async def _check_hourly(self) -> None:
-        """Every hour, and the files of the snapshot at the beginning, too."""
+        """Verify the snapshot's files; then hourly check the roots, and verify again."""
         while True:
             try:
                 for refresh in list(self._refreshes):
@@ -189,7 +189,7 @@ class FileWatch:
                 await asyncio.sleep(self._again_seconds)
 
     async def _check_those(self, paths: set[str], ready: bool = True) -> None:
-        """Each index whose roots some of these lie in, one after the other."""
+        """Check each index that has some of these paths below its roots, one after the other."""
         changed = list[Refresh]()
         for refresh in list(self._refreshes):
             settings = refresh.settings
@@ -197,11 +197,11 @@ class FileWatch:
             if mine := {path for path in paths if f"{path}/".startswith(below)}:
                 await self._check(refresh, mine)
                 changed.append(refresh)
-        if ready and len(changed) == 1:  # a child for each of many would be too much
+        if ready and len(changed) == 1:  # not for many, as each keeps a child process
             await self._be_ready(changed[0])
 
     async def _be_ready(self, refresh: Refresh) -> None:
-        """Who saves a file will probably save another one soon."""
+        """Keep a build child ready for a minute, as another change is likely to follow."""
         await asyncio.to_thread(refresh.builder.prepare)
         dismiss = refresh.builder.dismiss
         loop = asyncio.get_running_loop()
@@ -225,28 +225,27 @@ class FileWatch:
 
 
 def _reason(error: Exception) -> str:
-    """Without paths: /health says it to everybody."""
+    """The reason without paths, as /health shows it to everybody."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return type(error).__name__ if "/" in str(error) else str(error)
 
 
 def changes(roots: Iterable[str], end: asyncio.Event, matters: Matters) -> AsyncIterator[set[str]]:
-    """Changed paths below some folders, gathered, until `end`. Raises OSError, or what is its."""
+    """Sets of changed paths below the roots, until `end`. Raises OSError; watchfiles its errors."""
     if sys.platform == "linux":
         from . import inotify
 
         return inotify.changes(roots, end, matters, QUIET, GATHER)
-    return _looked_at(roots, end, matters)
+    return _changes_by_watchfiles(roots, end, matters)
 
 
-async def _looked_at(
+async def _changes_by_watchfiles(
     roots: Iterable[str], end: asyncio.Event, matters: Matters
 ) -> AsyncIterator[set[str]]:
-    """Where the system tells it otherwise: a thread that looks every moment."""
     from watchfiles import Change, awatch
 
-    async for found in awatch(
+    async for batch in awatch(
         *roots,
         watch_filter=lambda change, path: matters(path, change is Change.deleted),
         debounce=int(GATHER * 1000),
@@ -254,15 +253,12 @@ async def _looked_at(
         stop_event=end,
         ignore_permission_denied=True,
     ):
-        yield {path for _, path in found}
+        yield {path for _, path in batch}
 
 
 def may_matter(path: str, is_folder: bool, roots: tuple[str, ...] = ()) -> bool:
     """Whether a changed path can change the index: markdown, a manifest, the registry, a folder,
-    or what is gone and may have been one.
-
-    What is ignored is ignored below a root: a root itself may lie in such a folder.
-    """
+    or a deleted path that may have been one. Ignored folders are those below a root."""
     if path in roots:
         return True
     root = max((r for r in roots if path.startswith(f"{r}/")), key=len, default="")

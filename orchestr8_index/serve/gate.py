@@ -1,4 +1,4 @@
-"""What the guard of one server goes by: names, limits, keys, rates and sessions."""
+"""What the guard checks requests against: host names, limits, keys, rate limits and sessions."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ MOST_SESSIONS = 10_000
 
 @dataclass(slots=True)
 class Gate:
-    """`failed(code)` counts an error; `local_hash` is of the key of the user's command line;
-    `unlogged` are the answers that had no line of their own in the log yet; `of_all` is a team's
-    rate, where Redis counts it."""
+    """The gate. `failed(code)` counts an error; `local_hash` is the hash of the key that the user's
+    command line has; `unlogged` counts answers without a log line; `of_all` is a team's rate limit
+    in Redis; `guesses` limits wrong keys."""
 
     limits: Limits
     door: Door
@@ -46,7 +46,7 @@ class Gate:
     of_all: BucketsOfAll | None = None
 
     def holder(self, token: bytes) -> Principal | None:
-        """The holder of a key, or the command line of the user who runs this server."""
+        """The caller that a key belongs to, or this user's command line; None for a wrong key."""
         if self.local_hash and hmac.compare_digest(hash_of_bytes(token), self.local_hash):
             return Principal(OWN_NAME, share=1.0)
         return self.keys.caller_of(token)
@@ -57,7 +57,7 @@ class Gate:
             self.of_all.set_rate(rate)
 
     def charge(self, who: str, method: str) -> None:
-        """A call that was let in, over all servers. Raises TooManyRequests."""
+        """Count a call against the team's rate limit. Raises TooManyRequests."""
         if self.of_all is not None:
             self.of_all.charge(who, method)
 
@@ -68,7 +68,7 @@ class Gate:
 
 
 class Opened(Protocol):
-    """What keeps sessions of one project."""
+    """The open sessions of one project and face."""
 
     @property
     def open(self) -> Collection[str]: ...
@@ -76,10 +76,10 @@ class Opened(Protocol):
 
 
 class Sessions:
-    """MCP sessions and event streams by the name of the key that began them: no other may use one,
-    and they end with the key.
+    """MCP sessions and event streams by the caller that opened them: no other may use one, and
+    they end when its key is revoked.
 
-    `strict`: a session that this server did not see begin may be used by nobody.
+    `strict`: a session that this server did not see begin is refused to everybody.
     """
 
     def __init__(self, strict: bool) -> None:
@@ -92,7 +92,7 @@ class Sessions:
         self._owners.setdefault(session, name)
 
     def check(self, session: bytes | None, name: str) -> None:
-        """Raises ForeignSession."""
+        """Raises ForeignSession for a session of another caller."""
         if session is None:
             return
         if self._owners.get(session, "" if self._strict else name) != name:
@@ -101,21 +101,21 @@ class Sessions:
             self._owners.move_to_end(session)
 
     def makes_way(self, is_open: Container[str], most: int, most_of_one: int, name: str) -> str:
-        """The session to end before this caller may begin another: of its own, if it has as many as
-        one may have, else of who has the most, if there is no room; the one not used for the
-        longest time. "" for none."""
-        mine = dict[str, list[str]]()
+        """The session to end before this caller opens another; "" for none. That is the least
+        recently used one of its own if it has `most_of_one`, else, if all are `most`, of the caller
+        with the most sessions."""
+        by_owner = dict[str, list[str]]()
         for session, owner in self._owners.items():
             if (ident := session.decode("latin-1")) in is_open:
-                mine.setdefault(owner, []).append(ident)
-        if len(mine.get(name, ())) >= most_of_one:
-            return mine[name][0]
-        is_full = sum(map(len, mine.values())) >= most
-        return max(mine.values(), key=len)[0] if is_full else ""
+                by_owner.setdefault(owner, []).append(ident)
+        if len(by_owner.get(name, ())) >= most_of_one:
+            return by_owner[name][0]
+        is_full = sum(map(len, by_owner.values())) >= most
+        return max(by_owner.values(), key=len)[0] if is_full else ""
 
     @contextlib.contextmanager
     def stream(self, name: str) -> Iterator[asyncio.Event]:
-        """Within: the event that is set when this caller may not hear more."""
+        """Register a stream; gives the event that is set when the caller's key is revoked."""
         revoked, streams = asyncio.Event(), self._streams.setdefault(name, set())
         streams.add(revoked)
         try:
@@ -126,7 +126,7 @@ class Sessions:
                 del self._streams[name]
 
     def close(self, name: str) -> None:
-        """End the streams of that key; no later key of its name gets its sessions."""
+        """End the streams of a key; its sessions go to no later key of that name."""
         for session in [each for each, owner in self._owners.items() if owner == name]:
             self._owners[session] = ""
         for revoked in self._streams.get(name, ()):

@@ -1,7 +1,8 @@
-"""The guard in front of every route, in pure ASGI: who may ask, and how much at once.
+"""The guard in front of every route, in pure ASGI: authentication, rate limits and admission.
 
-Names first, then sizes, keys, the caller's rate, and whether the server can take more. Every
-request has a correlation id, one line in the log, and, if it fails, an error of the family.
+It checks the server's load, the headers (host name, origin, announced size), the key, the caller's
+rate limit and the memory. It gives each request a correlation id and a log line, and turns each
+exception into an error response.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ ONCE = frozenset(
 OPEN = frozenset({"/health/live"})  # answered without a key
 OURS = PROGRAM.encode()
 AGENT, TREE, PROJECT = b"x-agent", b"x-tree", b"x-project"
-ADDRESSED = "project"  # where the address of a request has named one
+ADDRESSED = "project"  # the key of the scope's state for a project that the path names
 FORWARDED = frozenset({b"forwarded", b"x-forwarded-for", b"x-real-ip", b"via"})
 CALM = frozenset({"/health", "/health/live", "/health/ready", "/metrics"})  # never shed
 MOST_PATH = 4096
@@ -52,29 +53,29 @@ RIGHTS_OF = {"/reindex": "admin"}
 _SAFE_ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
 _AGENT = re.compile(r"[A-Za-z0-9._@/-]{0,100}")
 _TOKEN = re.compile(rb"bearer +([\x21-\x7e]{1,512})", re.IGNORECASE)
-ONE_BY_ONE = frozenset({SESSION, CORRELATION})  # what differs from request to request
+ONE_BY_ONE = frozenset({SESSION, CORRELATION})  # headers that differ from request to request
 MOST_KNOWN = 256
-NEARLY_FULL = 0.9  # as much as those may take who come through last
+NEARLY_FULL = 0.9  # the part of the running requests that ordinary callers may take
 CheckedHead = tuple[Any, ...]
 log = logging.getLogger("orchestr8.http")
 
 
 class Guard:
-    """Lets a request through to the application, or answers it with the reason why not."""
+    """Passes a request on to the application, or answers it with an error."""
 
     def __init__(self, app: ASGIApp, gate: Gate) -> None:
         self.app, self._gate = app, gate
         self._known: dict[CheckedHead, Principal] = {}
-        self._keys = -1  # the revision of the keys of which that is true
+        self._keys = -1  # the revision of the keys for which `_known` holds
 
     def remembered(self, scope: Mapping[str, Any]) -> Principal | None:
-        """The caller of a `POST /`, if this peer was let in with these very headers before and
-        nothing has changed since; None where the guard is to look itself."""
+        """The caller of a `POST /` if this peer was admitted with equal headers before and the keys
+        are unchanged since; None when the request needs the full check."""
         state = scope["state"]
         self._gate.keys.reload()
         if self._keys != self._gate.keys.revision:
             return None
-        asking = self._known.get(state.get("sent") or state.setdefault("sent", _sent(scope)))
+        asking = self._known.get(state.get("sent") or state.setdefault("sent", _head_of(scope)))
         if asking is None or state["head_too_large"]:
             return None
         return asking if state["running"] < self._gate.limits.max_running * NEARLY_FULL else None
@@ -86,7 +87,7 @@ class Guard:
         is_call = scope["path"] == "/" and scope["method"] == "POST"
         is_plain = ADDRESSED not in scope.get("state", {}) and ONE_BY_ONE.isdisjoint(headers)
         if is_call and is_plain:
-            self._known[_sent(scope)] = asking
+            self._known[_head_of(scope)] = asking
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -106,7 +107,7 @@ class Guard:
         except asyncio.CancelledError:  # an event stream, ended by a stop of the server
             if "stream" not in scope.get("state", {}):
                 raise
-        except Exception as error:  # the one place where a defect of a route becomes an answer
+        except Exception as error:  # the one place where a route's exception becomes a response
             await self._failed(scope, response, alone(error))
         finally:
             response.end()
@@ -130,9 +131,9 @@ class Guard:
         self._remember(scope, headers, asking)
         token = caller.set(asking)
         try:
-            most, come = gate.limits.max_body, lambda: self._again(scope, headers, send)
-            whole = BoundedReceive(receive, most, send.own, come, path in LARGE)
-            await self.app(scope, whole, send)
+            most, complete = gate.limits.max_body, lambda: self._recheck(scope, headers, send)
+            bounded = BoundedReceive(receive, most, send.own, complete, path in LARGE)
+            await self.app(scope, bounded, send)
         finally:
             if path in RIGHTS_OF:
                 gate.audit.done(f"{scope['method']} {path}", str(send.status), False)
@@ -151,15 +152,16 @@ class Guard:
         check_announced(headers, max(most, MAX_LARGE) if scope["path"] in LARGE else most)
 
     def _caller(self, scope: Scope, headers: dict[bytes, bytes]) -> Principal:
-        """Raises Unauthorized, or TooManyRequests for a peer that goes on guessing."""
+        """The caller, by its key or its peer address. Raises Unauthorized, or TooManyRequests for
+        a peer that sends too many wrong keys."""
         gate, peer = self._gate, _peer(scope) or NEAREST
-        sent = headers.get(b"authorization")
-        token = _TOKEN.fullmatch(sent.strip()) if sent else None
+        header = headers.get(b"authorization")
+        token = _TOKEN.fullmatch(header.strip()) if header else None
         holder = gate.holder(token[1]) if token else None
         if holder is not None:
             own = is_own(scope, headers) and holder.name == OWN_NAME
             return _described(replace(holder, keyed=True, own=own), scope, headers)
-        if _is_open(scope) and gate.door.needs_keys:  # which projects there are is not theirs
+        if _is_open(scope) and gate.door.needs_keys:  # without a key it may not name a project
             return Principal(peer, share=_share(scope, headers))
         if _is_open(scope) or not (gate.door.needs_keys or (token and gate.keys.any)):
             described = Principal(peer, own=is_own(scope, headers), share=_share(scope, headers))
@@ -167,13 +169,13 @@ class Guard:
         gate.guesses.charge(peer)
         raise Unauthorized("That key is not known." if token else "A key is needed here.")
 
-    def _again(self, scope: Scope, headers: dict[bytes, bytes], send: _GuardedSend) -> None:
-        """A key may have been revoked while its body came. Raises Unauthorized."""
+    def _recheck(self, scope: Scope, headers: dict[bytes, bytes], send: _GuardedSend) -> None:
+        """Check the key again after a slow body. Raises Unauthorized if it was revoked."""
         if time.perf_counter() - send.started > RELOAD_SECONDS:
             self._caller(scope, headers)
 
     def _check_load(self, scope: Scope, headers: dict[bytes, bytes]) -> None:
-        """Raises Overloaded, before anything else is looked at: refusing must cost little."""
+        """Raises Overloaded when too many requests run; the first check, so refusing is cheap."""
         state, most = scope.get("state", {}), self._gate.limits.max_running
         running = state.get("running", 0)
         if not running or scope["path"] in CALM:
@@ -181,7 +183,7 @@ class Guard:
         if running >= math.ceil(most * _share(scope, headers)):
             state["lines"].refused += 1
             state["overloaded"] = True
-            raise Overloaded("More is asked than can be answered.")
+            raise Overloaded("Too many requests are running.")
 
     async def _failed(self, scope: Scope, response: _GuardedSend, error: Exception) -> None:
         if isinstance(error, ClientGone):
@@ -196,12 +198,13 @@ class Guard:
             what = f"{scope['method']} {scope['path']}" if scope["path"] in RIGHTS_OF else "request"
             self._gate.audit.note(who, what, f"{error.status} {type(error).__name__}")
         if response.status:
-            raise error  # half an answer is out: the connection ends
+            raise error  # part of a response was sent: the connection ends
         await send_error(response, error)
 
 
 class _GuardedSend:
-    """`send`, with the correlation id added and the outcome remembered for the log."""
+    """A `send` that adds the correlation id, charges the response to the request's account, and
+    notes the status for the log."""
 
     def __init__(self, scope: Scope, send: Send, ident: bytes, gate: Gate, own: Account) -> None:
         self._scope, self._send, self._ident, self._gate = scope, send, ident, gate
@@ -225,7 +228,7 @@ class _GuardedSend:
         await self._send(message)
 
     async def _send_part(self, message: Message) -> None:
-        """A part of a stream is held until its reader has taken it. Raises Overloaded."""
+        """Send a part of a stream, charged until the client has read it. Raises Overloaded."""
         size = len(message.get("body", b""))
         if size <= FREE_BYTES:
             await self._send(message)
@@ -237,7 +240,7 @@ class _GuardedSend:
             self.own.let_go(size)
 
     def _let_stream(self) -> None:
-        """An event stream stays for hours: it is no running request, and a stop ends it."""
+        """Count the request as an event stream instead of a running request; a stop cancels it."""
         state = self._scope.setdefault("state", {})
         self.own.stream()
         if "stream" not in state and "lines" in state:
@@ -249,11 +252,11 @@ class _GuardedSend:
         if "stream" in state and "lines" in state:
             state["lines"].streams -= 1
         if state.get("overloaded") and self.status == Overloaded.status:
-            return  # one line a second counts them all
+            return  # `Lines.sweep` logs their number
         if state.get("quiet"):
             return
         is_probe = self._scope["path"] in CALM and self.status in (200, 503)
-        level = logging.DEBUG if is_probe else logging.INFO  # machines ask every second
+        level = logging.DEBUG if is_probe else logging.INFO  # probes come every second
         if not log.isEnabledFor(level):
             return
         spent = round((time.perf_counter() - self.started) * 1000, 3)
@@ -263,8 +266,8 @@ class _GuardedSend:
 
 
 def alone(error: Exception) -> Exception:
-    """Of a group of exceptions, as tasks that run together raise them, the first one, if each is a
-    refusal or says that the client is gone; else the error as it is."""
+    """The first exception of a group (as task groups raise them) of RequestErrors and ClientGone
+    only; else the error as it is."""
     if not isinstance(error, ExceptionGroup) or error.split((RequestError, ClientGone))[1]:
         return error
     first: Exception = error.subgroup(RequestError) or error
@@ -274,19 +277,18 @@ def alone(error: Exception) -> Exception:
 
 
 def _is_open(scope: Scope) -> bool:
-    """The page holds nothing and asks for the key itself: a browser has none to show before."""
+    """Whether the route needs no key: liveness, and the page, which has no data and asks for it."""
     path, reads = scope["path"], scope["method"] in ("GET", "HEAD")
     return path in OPEN or (reads and (path == "/" or path.startswith("/page/")))
 
 
 def _peer(scope: Scope) -> str:
-    """What the one who asks is counted as without a key; "" on this machine, all of which is one,
-    whatever address of its own it asks from."""
+    """The name by which a caller without a key is counted; "" for loopback."""
     return peer_of((scope.get("client") or ("local",))[0])
 
 
 def _share(scope: Scope, headers: dict[bytes, bytes]) -> float:
-    """A hook disturbs nobody; the command line is how a person mends things."""
+    """The part of the limits up to which it is admitted; more for hooks and the command line."""
     if _peer(scope):
         return 0.9
     is_ours = headers.get(b"user-agent", b"").startswith(OURS)
@@ -294,14 +296,14 @@ def _share(scope: Scope, headers: dict[bytes, bytes]) -> float:
 
 
 def _described(asking: Principal, scope: Scope, headers: dict[bytes, bytes]) -> Principal:
-    """With the name, the folder and the project that the caller gives. Raises InvalidRequest."""
+    """The caller with agent, tree and project of its headers and path. Raises InvalidRequest."""
     agent, *paths = [headers.get(name, b"").strip() for name in (AGENT, TREE, PROJECT)]
-    named = scope.get("state", {}).get(ADDRESSED, "")
-    if not agent and not any(paths) and not named:
+    in_path = scope.get("state", {}).get(ADDRESSED, "")
+    if not agent and not any(paths) and not in_path:
         return asking
     try:
         tree, project = [unquote(path.decode(), errors="strict") for path in paths]
-        named = replace(asking, agent=agent.decode(), tree=tree, project=named or project)
+        named = replace(asking, agent=agent.decode(), tree=tree, project=in_path or project)
     except UnicodeDecodeError:
         cure = "Percent-encode them."
         raise InvalidRequest("X-Agent, X-Tree and X-Project are UTF-8.", cure) from None
@@ -313,20 +315,20 @@ def _described(asking: Principal, scope: Scope, headers: dict[bytes, bytes]) -> 
 
 
 def is_own(scope: Scope, headers: dict[bytes, bytes]) -> bool:
-    """Whether a program of this machine asks, and neither a browser nor somebody behind a proxy."""
+    """Whether the request comes from a local program, neither from a browser nor by a proxy."""
     peer = (scope.get("client") or ("",))[0]
     relayed = (OF_BROWSERS | FORWARDED) & headers.keys()
     return peer in ("127.0.0.1", "::1") and not relayed
 
 
-def _sent(scope: Mapping[str, Any]) -> CheckedHead:
-    """All that the checks of a call's head look at, but for the length of its body, which has come.
+def _head_of(scope: Mapping[str, Any]) -> CheckedHead:
+    """All of a request's head that the checks depend on; two equal ones have equal results.
 
-    How many headers there are shows one that was sent twice.
+    The number of headers includes a second Content-Length, whose value is left out.
     """
     peer, headers = (scope.get("client") or ("local",))[0], scope["headers"]
-    looked_at = tuple([each for each in headers if each[0] != b"content-length"])
-    return peer, scope.get("server"), scope.get("scheme"), len(headers), looked_at
+    checked = tuple([each for each in headers if each[0] != b"content-length"])
+    return peer, scope.get("server"), scope.get("scheme"), len(headers), checked
 
 
 def _value(headers: dict[bytes, bytes], name: bytes) -> bytes | None:

@@ -1,4 +1,4 @@
-"""What the running server does for each method of the table: `async (state, params) -> result`."""
+"""The handler of each method of the table in the server: `async (state, params) -> result`."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def _answered(state: State, name: str, params: Any, pattern: dict[str, Any] | No
 
 
 async def get_context(state: State, query: ContextQuery) -> Any:
-    """Raises nothing for the store: what the index says is worth having without the past."""
+    """The context for a task; without a past pattern while the store is unavailable."""
     try:
         pattern = await get_pattern(state, PatternGoal(goal=query.task))
     except StoreUnavailable:
@@ -57,13 +57,13 @@ async def get_metrics(state: State, _: NoParams) -> Any:
 
 
 async def discover(state: State, _: NoParams) -> Any:
-    from .openrpc import document  # the library of schemas is loaded with the first request
+    from .openrpc import document  # imported at the first request
 
     return document()
 
 
 def shared(name: str) -> Handler:
-    """The handler of a method that the agents' shared state answers."""
+    """The handler of a method of the shared state."""
 
     async def handler(state: State, params: Any) -> Any:
         opened = await state.shared.opened(state.settings)
@@ -73,7 +73,7 @@ def shared(name: str) -> Handler:
 
 
 def viewed(name: str) -> Handler:
-    """The handler of a method of the page, which is loaded with its first request."""
+    """The handler of a method of the page; `views` is imported at the first request."""
 
     async def handler(state: State, params: Any) -> Any:
         from . import views

@@ -1,4 +1,4 @@
-"""The bodies of /health and /metrics, from the state alone."""
+"""The bodies of /health and /metrics."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ STALE_SECONDS = 7200.0
 
 
 def health(state: State) -> dict[str, Any]:
-    """`status` is starting, healthy or degraded; `reasons` say why it is not healthy."""
+    """The body of /health; `status` is starting, healthy or degraded, with the `reasons` why."""
     refresh, index = state.refresh, state.refresh.index
     reasons = reasons_of(state)
     manifest = index.manifest if index else None
@@ -48,8 +48,8 @@ def health(state: State) -> dict[str, Any]:
     }
     if outcomes := state.store.ready:
         body["calibration"] = {
-            PLURAL[kind]: {name: round(value, 4) for name, value in asdict(found).items()}
-            for kind, found in outcomes.memory.calibrations.items()
+            PLURAL[kind]: {name: round(value, 4) for name, value in asdict(calibration).items()}
+            for kind, calibration in outcomes.memory.calibrations.items()
         }
     body.update(state.shared.of_team)
     body.update(refresh.builder.facts)
@@ -59,7 +59,7 @@ def health(state: State) -> dict[str, Any]:
 
 
 def reasons_of(state: State) -> list[str]:
-    """What is wrong, as sentences with their cures."""
+    """What is wrong, as sentences with what to do."""
     refresh = state.refresh
     stale = _stale(time.monotonic() - refresh.looked_at)
     log = state.log.trouble if state.log else ""
@@ -83,7 +83,7 @@ def _stale(seconds: float) -> str:
 
 
 def metrics(state: State) -> dict[str, Any]:
-    """The body of `GET /metrics`: counts since the start, the last sample of the process."""
+    """The body of /metrics: counts since the start, and the last sample of the process."""
     counted, sample, outcomes = state.metrics, state.samples.latest, state.store.ready
     uptime = time.monotonic() - state.started
     renewed = state.query_cache.renewed + state.pattern_cache.renewed
@@ -119,7 +119,7 @@ def metrics(state: State) -> dict[str, Any]:
 
 
 def _shared_figures(state: State) -> dict[str, int]:
-    """Of all projects together: nothing for a key that is for some of them."""
+    """The shared state's counts over all projects; {} for a key that is limited to some."""
     return {} if caller.get().projects else state.shared.figures
 
 
@@ -137,7 +137,7 @@ def _index(state: State) -> dict[str, Any]:
 
 
 def _store(state: State) -> dict[str, Any]:
-    """`trouble` is 1 while the store refuses; `backup_age_s` is None without a backup."""
+    """The store's state; `trouble` is 1 if something is wrong, `backup_age_s` None without one."""
     age = backup_age(state.settings.data_dir)
     return {
         "connected": state.store.ready is not None,
@@ -154,12 +154,12 @@ def _patterns(state: State) -> dict[str, float]:
 
 
 def live() -> dict[str, Any]:
-    """Whether the process answers at all."""
+    """The body of /health/live."""
     return {"status": "alive", "version": __version__}
 
 
 def ready(state: State) -> dict[str, Any]:
-    """`ready` is whether queries are answered now."""
+    """The body of /health/ready; `ready` is true when there is an index."""
     if state.refresh.index is not None:
         return {"ready": True, "generation": state.refresh.index.generation}
     reasons = [state.refresh.failure] if state.refresh.failure else []

@@ -1,8 +1,8 @@
-"""Which web pages may make a browser ask? Our own, and those that a setting names.
+"""Checks of the Host, Origin and Sec-Fetch headers: requests of our own page and allowed origins.
 
-DNS rebinding shows in the Host, a page of another origin in the Origin, and what sends no Origin
-(an image, a link) in Sec-Fetch-Site. All are read strictly: a user, a second port or anything else
-that parsers disagree about is no name at all. Another port of this machine is another origin.
+Host reveals DNS rebinding, Origin a page of another origin, and Sec-Fetch-Site what sends no Origin
+(an image, a link). They are parsed strictly: a user, a second port or anything on which parsers
+disagree is refused. Another port of this machine is another origin.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from starlette.types import Scope
 from ..config import Door
 from ..errors import EncodingRefused, ForeignOrigin, Misdirected
 
-ADDRESSES = frozenset({"127.0.0.1", "[::1]"})  # at the other one another program may listen
+ADDRESSES = frozenset({"127.0.0.1", "[::1]"})  # different programs may listen on each
 LOCAL_NAMES = ADDRESSES | {"localhost"}
 EVERYWHERE = ("0.0.0.0", "::")
 _HOST = re.compile(r"(\[[0-9a-f:.]{2,45}\]|[a-z0-9._-]{1,253})(?::([0-9]{1,5}))?")
@@ -27,13 +27,13 @@ _JSON = re.compile(rb"application/json *(?:;.*)?", re.IGNORECASE)
 
 
 def names_of(door: Door) -> frozenset[str]:
-    """The names of this machine's loopback, the host listened on, and those allowed by hand."""
-    given = [door.host, *door.allow_hosts]
-    return LOCAL_NAMES | {_bracketed(name.lower()) for name in given if name not in EVERYWHERE}
+    """The host names that are answered: loopback's, the one listened on, and the allowed ones."""
+    names = [door.host, *door.allow_hosts]
+    return LOCAL_NAMES | {_bracketed(name.lower()) for name in names if name not in EVERYWHERE}
 
 
 def check_host(header: bytes | None, names: frozenset[str]) -> None:
-    """Raises Misdirected."""
+    """Raises Misdirected for a Host header that is missing or not one of `names`."""
     if header is None or host_name(header.decode("latin-1")) not in names:
         raise Misdirected("This server does not answer to that name.")
 
@@ -41,8 +41,8 @@ def check_host(header: bytes | None, names: frozenset[str]) -> None:
 def check_page(
     scope: Scope, headers: dict[bytes, bytes], names: frozenset[str], door: Door
 ) -> None:
-    """Raises ForeignOrigin for what another page made a browser send, and EncodingRefused for what
-    any page can send unasked; programs send none of these headers."""
+    """Check a browser's request; programs send none of these headers. Raises ForeignOrigin for
+    another origin's page, EncodingRefused for a body that needs no CORS preflight."""
     if OF_BROWSERS.isdisjoint(headers):
         return
     origin = headers.get(ORIGIN, b"").strip().decode("latin-1").lower()
@@ -57,37 +57,37 @@ def check_page(
 
 
 def _is_own(origin: str, scope: Scope, names: frozenset[str]) -> bool:
-    """Whether the page came from this server: its scheme, its port, and a name that leads here."""
+    """Whether an origin is this server's: its scheme, its port, and one of its names."""
     match, (here, port) = _ORIGIN.fullmatch(origin), scope.get("server") or ("", None)
     if match is None or match[1] != scope.get("scheme"):
         return False
-    name, given = split_host(match[2])
+    name, number = split_host(match[2])
     if name in ADDRESSES and name != _bracketed(here):
         return False
-    return name in names and (given or _USUAL_PORT[match[1]]) == port
+    return name in names and (number or _USUAL_PORT[match[1]]) == port
 
 
 def _is_visit(scope: Scope, headers: dict[bytes, bytes]) -> bool:
-    """A link to the page itself, followed by a person: that changes nothing and loads nothing."""
+    """Whether it is a navigation to the page, as by a link: that changes nothing."""
     to_page = scope["method"] in ("GET", "HEAD") and scope["path"] == "/"
-    if "project" in scope.get("state", {}):  # whose index would be opened for it
+    if "project" in scope.get("state", {}):  # it would open that project's index
         return False
     is_top = headers.get(DEST, b"document").strip() == b"document"
     return to_page and is_top and headers.get(MODE, b"").strip() == b"navigate"
 
 
 def is_json(headers: dict[bytes, bytes]) -> bool:
-    """By what the headers say of the body."""
+    """Whether the Content-Type is application/json."""
     return _JSON.fullmatch(headers.get(CONTENT_TYPE, b"").strip()) is not None
 
 
 def host_name(address: str) -> str:
-    """`localhost` for `LocalHost:3700`; "" for what is no host with at most one port."""
+    """The lower-case name in `NAME` or `NAME:PORT`; "" for anything else."""
     return split_host(address)[0]
 
 
 def split_host(address: str) -> tuple[str, int]:
-    """The name and the port, 0 where none is given; ("", 0) for what is no host."""
+    """(lower-case name, port or 0) of `NAME` or `NAME:PORT`; ("", 0) for anything else."""
     match = _HOST.fullmatch(address.lower())
     return (match[1], int(match[2] or 0)) if match else ("", 0)
 

@@ -1,4 +1,4 @@
-"""The HTTP routes, and the application that they make up."""
+"""The HTTP routes and their application."""
 
 from __future__ import annotations
 
@@ -34,17 +34,15 @@ Responder = Callable[[State, Scope, Receive, Send], Awaitable[None]]
 GET, POST, MCP = ["GET", "HEAD"], ["POST"], ["GET", "POST", "DELETE"]
 
 
-HTTP_FACE = "gateway"  # whose tools are addresses, too
+HTTP_FACE = "gateway"  # the face whose tools are also HTTP routes
 OF_FACE = {"/tools/{name}": POST, "/resources/{path:path}": GET}
 INDEXED = ("index", "all")  # faces that need an index
-BELOW = "/p/"  # and a project's name: every address is there for it, too
+BELOW = "/p/"  # /p/NAME/… are the same routes for the project NAME
 
 
 class Endpoint:
-    """One ASGI callable for an address; starlette routes methods and paths to it.
-
-    It answers for the project that the request means. `wakes`: an index is needed for that.
-    """
+    """The ASGI callable of a route; it answers for the project that the request names. `wakes`: it
+    waits for that project's index first."""
 
     def __init__(self, state: State, answer: Responder, wakes: bool = False) -> None:
         self._projects, self._answer, self._wakes = state.projects, answer, wakes
@@ -59,7 +57,7 @@ class Endpoint:
 
 
 class ProjectAddress:
-    """Takes a project's name off the address, before the guard looks at what is below it."""
+    """Strips `/p/NAME` from the path, before the guard, and notes the project's name."""
 
     def __init__(self, app: Guard, quick: Quick, paths: Collection[str]) -> None:
         self.app, self.quick, self._paths = app, quick, frozenset(paths)
@@ -70,12 +68,12 @@ class ProjectAddress:
             scope.setdefault("state", {})[ADDRESSED] = name or "?"
             scope = {**scope, "path": f"/{rest}", "raw_path": f"/{quote(rest)}".encode()}
         if scope["type"] == "http" and (path := scope["path"].rstrip("/")) in self._paths:
-            scope = {**scope, "path": path}  # a slash at the end says nothing
+            scope = {**scope, "path": path}  # a trailing slash makes no difference
         await self.app(scope, receive, send)
 
 
 def make_web(state: State) -> ProjectAddress:
-    """The application with all its routes, behind the guard; its lifespan runs the background."""
+    """The application with all routes, behind the guard; its lifespan runs the background tasks."""
     mcp = McpRoutes(state)
 
     @contextlib.asynccontextmanager
@@ -111,7 +109,7 @@ def make_web(state: State) -> ProjectAddress:
 
 
 class Straight:
-    """Hands calls to their route: starlette's layers before it would take a tenth of their time."""
+    """Passes `POST /` to its route directly: starlette's layers would take a tenth of its time."""
 
     def __init__(self, web: ASGIApp, calls: Endpoint) -> None:
         self.app, self._calls = web, calls
@@ -126,7 +124,7 @@ async def answer_rpc(state: State, scope: Scope, receive: Receive, send: Send) -
 
 
 async def answer_shared(state: State, scope: Scope, receive: Receive, send: Send) -> None:
-    """The methods of the shared state, in bodies as large as a value may be."""
+    """JSON-RPC for the methods of the shared state, with bodies as large as a value may be."""
     await _answer_calls(state, scope, await read_body(receive), send, "coordinate")
 
 
@@ -134,42 +132,42 @@ async def _answer_calls(
     state: State, scope: Scope, body: bytes, send: Send, face: str = ""
 ) -> None:
     reply = await reply_to(state, body, face)
-    told = scope.setdefault("state", {})
-    told["rpc_methods"] = reply.methods
-    told["quiet"] = all(map(is_quiet, reply.methods.split(",")))
-    if (question := asked.get()) and reply.status == 200 and (quick := told.get("quick")):
+    notes = scope.setdefault("state", {})
+    notes["rpc_methods"] = reply.methods
+    notes["quiet"] = all(map(is_quiet, reply.methods.split(",")))
+    if (question := asked.get()) and reply.status == 200 and (quick := notes.get("quick")):
         quick.learn(body, question)
     await send_bytes(send, reply.status, reply.body, JSON, *reply.headers)
 
 
 async def answer_face(state: State, scope: Scope, receive: Receive, send: Send) -> None:
-    """Another product's addresses; its code is loaded when one is first asked for."""
+    """The HTTP routes of another product's face, whose code is imported at the first request."""
     from .faces import answer_http
 
     await answer_http(state, HTTP_FACE, scope, await read_body(receive), send)
 
 
 async def answer_page(state: State, scope: Scope, receive: Receive, send: Send) -> None:
-    """The page for a browser; to programs `GET /` is what it was. Loaded when first asked for."""
+    """A file of the page. `GET /` by a program, which does not accept HTML, is refused (405)."""
     from ..page import files
 
     headers, name = dict(scope["headers"]), scope["path_params"].get("name", "")
     if not name and not files.wants_page(headers.get(b"accept", b"")):
         raise HTTPException(405, headers={"Allow": "POST"})
-    found = files.find(name)
-    if found is None:
+    file = files.find(name)
+    if file is None:
         raise HTTPException(404)
-    if headers.get(b"if-none-match") == found.tag:
-        await send_bytes(send, 304, b"", found.kind, *found.headers)
+    if headers.get(b"if-none-match") == file.tag:
+        await send_bytes(send, 304, b"", file.kind, *file.headers)
         return
-    await send_bytes(send, 200, found.body, found.kind, *found.headers)
+    await send_bytes(send, 200, file.body, file.kind, *file.headers)
 
 
 async def answer_hook(state: State, scope: Scope, receive: Receive, send: Send) -> None:
-    """`?host=` says whose event it is, where another host's was passed on."""
-    host = scope["query_string"].decode("latin-1").removeprefix("host=")
-    asks: Any = host if host in get_args(HostName) else DEFAULT_HOST
-    await send_json(send, 200, await receive_claude(state, await read_body(receive), asks))
+    """A hook's event; `?host=` names the host that sent it, if not the default one."""
+    name = scope["query_string"].decode("latin-1").removeprefix("host=")
+    host: Any = name if name in get_args(HostName) else DEFAULT_HOST
+    await send_json(send, 200, await receive_claude(state, await read_body(receive), host))
 
 
 async def answer_health(state: State, scope: Scope, receive: Receive, send: Send) -> None:
@@ -216,7 +214,7 @@ async def reindex(state: State, scope: Scope, receive: Receive, send: Send) -> N
 
 
 async def _leave(request: object, error: object) -> ASGIApp:
-    """Sends nothing: the error is raised on, and the guard answers it."""
+    """An exception handler that sends nothing: starlette raises the error again for the guard."""
 
     async def nothing(scope: Scope, receive: Receive, send: Send) -> None:
         pass
@@ -225,7 +223,7 @@ async def _leave(request: object, error: object) -> ASGIApp:
 
 
 class NoSuch:
-    """404 and 405, with every address that there is; `has_files`: those of tasks' files, too."""
+    """Answers 404 and 405, naming all routes; `has_files` includes those of tasks' files."""
 
     def __init__(self, routes: list[Route], has_files: bool) -> None:
         off = () if has_files else (*OF_FACE, f"/mcp/{HTTP_FACE}")

@@ -1,7 +1,7 @@
-"""What changes below some folders, as Linux tells it: nothing wakes up while nothing changes.
+"""Changes below some folders by Linux' inotify.
 
-Only folders that are looked into are watched. Three functions of libc are called by hand, as the
-bindings that there are cost twice the memory.
+Only folders that the scan enters are watched. Three functions of libc are called by ctypes, as the
+existing bindings take twice the memory.
 """
 
 from __future__ import annotations
@@ -27,11 +27,12 @@ GONE, COME = MOVED_FROM | DELETE, CREATE | MOVED_TO | ATTRIB
 UNREADABLE = (errno.EACCES, errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
 HEAD = struct.Struct("iIII")  # watch, mask, cookie, bytes of the name
 MOST_READ = 65_536
-Matters = Callable[[str, bool], bool]  # of a path, and whether it is, or was, a folder
+Matters = Callable[[str, bool], bool]  # (path, whether it is or may have been a folder) -> report?
 
 
 class Inotify:
-    """The folders that are watched below `roots`. Raises OSError where no more can be."""
+    """A recursive watch of `roots`; `stirred` is set when there are changes to `take`. Raises
+    OSError when the system's limit of watches is reached."""
 
     def __init__(self, roots: Iterable[str], matters: Matters) -> None:
         self._libc = ctypes.CDLL(None, use_errno=True)
@@ -52,7 +53,7 @@ class Inotify:
         os.close(handle)
 
     def watch_new(self) -> None:
-        """Each new folder and all below it; what changed in them before is for a look to find."""
+        """Watch each new folder and all below it; earlier changes in them are not reported."""
         while self.new:
             for folder, folders, _ in os.walk(self.new.pop()):
                 folders[:] = [each for each in folders if not is_passed_over(f"{folder}/{each}")]
@@ -65,11 +66,11 @@ class Inotify:
         return changed
 
     def _call(self, name: str, *arguments: int | bytes) -> int:
-        found: int = getattr(self._libc, name)(*arguments)
-        if found == -1:
+        result: int = getattr(self._libc, name)(*arguments)
+        if result == -1:
             number = ctypes.get_errno()
             raise OSError(number, os.strerror(number))
-        return found
+        return result
 
     def _watch(self, folder: str) -> None:
         try:
@@ -78,7 +79,7 @@ class Inotify:
             if error.errno not in UNREADABLE:
                 raise
             return
-        paths = self._paths.get(watch, ())  # several: one folder that is mounted twice
+        paths = self._paths.get(watch, ())  # several for one folder that is mounted twice
         if folder not in paths:
             self._paths[watch] = (*paths, folder)
 
@@ -101,7 +102,7 @@ class Inotify:
         folders = self._paths.get(watch, ())
         if mask & IGNORED:
             self._paths.pop(watch, None)
-        elif not name:  # of the folder itself: the one above tells it, but where there is none
+        elif not name:  # the folder itself changed: its parent has the event, if it is watched
             self._stir(each for each in folders if each in self._roots or mask & UNMOUNT)
         else:
             for folder in folders:
@@ -119,8 +120,8 @@ class Inotify:
             self._stir((path,))
 
     def _forget_moved(self) -> None:
-        """A folder that was moved away is another's; where it went, it is watched as a new one. Of
-        one that was removed the system tells itself."""
+        """Remove the watches of folders that were moved away; the kernel removes those of deleted
+        ones itself."""
         moved, self._moved = self._moved, set()
         for watch, paths in list(self._paths.items()):
             left = tuple(path for path in paths if moved.isdisjoint(_upward(path)))
@@ -143,7 +144,7 @@ def _upward(path: str) -> Iterator[str]:
 
 
 class Mounts:
-    """What is mounted where, read again when the system says that it has changed."""
+    """The mount points, read again when the kernel reports a change of them."""
 
     def __init__(self) -> None:
         self._file = open("/proc/self/mountinfo", "rb", buffering=0)
@@ -152,7 +153,7 @@ class Mounts:
         self._places = self._read()
 
     def below(self, folder: str) -> tuple[str, ...]:
-        """The places below a folder where something is mounted."""
+        """The mount points below a folder."""
         if self._poll.poll(0):
             self._places = self._read()
         return tuple(place for place in self._places if place.startswith(f"{folder}/"))
@@ -164,14 +165,15 @@ class Mounts:
         self._file.seek(0)
         rows = self._file.readall().splitlines()
         places = (row.split(b" ")[4] for row in rows)
-        unescape = lambda found: bytes([int(found[1], 8)])  # noqa: E731
+        unescape = lambda match: bytes([int(match[1], 8)])  # noqa: E731
         return sorted(os.fsdecode(re.sub(rb"\\([0-7]{3})", unescape, each)) for each in places)
 
 
 async def changes(
     roots: Iterable[str], end: asyncio.Event, matters: Matters, quiet: float, most: float
 ) -> AsyncIterator[set[str]]:
-    """Changed paths, once nothing has changed for `quiet` seconds, or after `most`; until `end`."""
+    """Sets of changed paths, each once nothing changed for `quiet` seconds, or after `most`
+    seconds; until `end`. Raises OSError."""
     watched = Inotify(roots, matters)
     try:
         await asyncio.to_thread(watched.watch_new)
@@ -195,7 +197,7 @@ async def _gathered(watched: Inotify, quiet: float, most: float) -> set[str]:
 
 
 async def _first_of(*events: asyncio.Event) -> bool:
-    """Rest until one of them is set."""
+    """Wait until one of the events is set; gives True."""
     waits = [asyncio.create_task(event.wait()) for event in events]
     try:
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)

@@ -1,7 +1,7 @@
-"""The keys and their rights: a file of hashes in the data directory, read again when it changes.
+"""API keys and their scopes: a file of hashes in the data directory, reloaded when it changes.
 
-A key is 256 random bits, shown once. Its SHA-256 is kept: a hash that is slow on purpose protects
-words that people choose, and there are none here.
+A key is 256 random bits, shown once; the file has its SHA-256. A slow password hash would protect
+words that people choose, not random bits.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 
 
 class Key(Struct, frozen=True, omit_defaults=True):
-    """`write` are the shared keys that it may write, with a `*` at the end all that begin so;
-    `projects` those that it is for, by name their keys in the store: a name may go to another."""
+    """A key. `write` are the shared keys that it may write (`PREFIX*` for all that begin so), `()`
+    for all; `projects` maps the names of its projects to their keys in the store."""
 
     name: str
     scope: Right
@@ -52,18 +52,18 @@ class Key(Struct, frozen=True, omit_defaults=True):
 
     @property
     def ident(self) -> str:
-        """Tells it from an earlier key of that name."""
+        """An id that differs from that of an earlier key of the same name."""
         return f"{self.name}#{self.hash[:8]}"
 
 
 class KeyFile:
-    """What the command line changes; every change is one rename."""
+    """The file of keys, which the command line changes atomically."""
 
     def __init__(self, data_dir: Path) -> None:
         self.path = data_dir / NAME
 
     def read(self) -> list[Key]:
-        """Raises OperationError when the file is there and is none."""
+        """All keys; [] without a file. Raises OperationError when it cannot be read."""
         try:
             return msgspec.json.decode(read_private(self.path), type=list[Key])
         except FileNotFoundError:
@@ -79,7 +79,7 @@ class KeyFile:
         write: tuple[str, ...] = (),
         projects: Mapping[str, str] = MappingProxyType({}),
     ) -> str:
-        """The new key, which nobody can show again. Raises OperationError."""
+        """Add a key and give its token, which is stored nowhere. Raises OperationError."""
         if wrong := [each for each in write if not _WRITE.fullmatch(each)]:
             cure = "Name a key, or what keys begin with and a * after it: task/*"
             raise OperationError(f"{wrong[0]!a} is no prefix of shared keys.", cure)
@@ -98,17 +98,17 @@ class KeyFile:
         return token
 
     def revoke(self, name: str) -> None:
-        """Raises OperationError when there is none of that name."""
+        """Remove a key. Raises OperationError when none has that name."""
         with self._changing() as keys:
-            kept = [key for key in keys if key.name != name]
-            if len(kept) == len(keys):
+            others = [key for key in keys if key.name != name]
+            if len(others) == len(keys):
                 cure = "`orchestr8-index key list` names them."
                 raise OperationError(f"There is no key named {name}.", cure)
-            keys[:] = kept
+            keys[:] = others
 
     @contextlib.contextmanager
     def _changing(self) -> Iterator[list[Key]]:
-        """The keys, to be changed in place; one process at a time."""
+        """The keys, to be changed in place and written at the end; one process at a time."""
         with changing(self.path, "The keys"):
             keys = self.read()
             yield keys
@@ -120,9 +120,9 @@ class KeyFile:
 
 
 class LoadedKeys:
-    """The keys that a running server goes by: RELOAD_SECONDS after a change at the latest.
+    """The keys of a running server, at most RELOAD_SECONDS behind the file.
 
-    A file that cannot be read lets nobody in. Each change is published as KeyChanged.
+    With an unreadable file no key is valid. Each change is published as KeyChanged.
     """
 
     def __init__(
@@ -135,15 +135,15 @@ class LoadedKeys:
         self._keys: list[Key] = []
         self._stamp: tuple[int, int, int] | None = None
         self._reload_after = 0.0
-        self.revision, self.trouble = 0, ""  # the revision of what is known of them
+        self.revision, self.trouble = 0, ""  # the revision counts reloads of a changed file
 
     def caller_of(self, token: bytes) -> Principal | None:
-        """Every key is compared, in constant time. One that was just added is known at once."""
+        """The caller of a token, None for a wrong one. A key just added is known at once."""
         self.reload()
-        given = hash_of_bytes(token)
-        holder = self._holder(given)
+        digest = hash_of_bytes(token)
+        holder = self._holder(digest)
         if holder is None and self.reload_if_changed():
-            holder = self._holder(given)
+            holder = self._holder(digest)
         if holder is None:
             return None
         return Principal(
@@ -154,10 +154,11 @@ class LoadedKeys:
             projects=tuple(holder.projects.values()),
         )
 
-    def _holder(self, given: str) -> Key | None:
+    def _holder(self, digest: str) -> Key | None:
+        """The key with this hash; compares all keys, in constant time."""
         holder = None
         for key in self._keys:
-            if hmac.compare_digest(key.hash, given):
+            if hmac.compare_digest(key.hash, digest):
                 holder = key
         return holder
 
@@ -167,7 +168,7 @@ class LoadedKeys:
         return bool(self._keys)
 
     def reload(self) -> None:
-        """Every RELOAD_SECONDS and at each question: the audit has every change, streams end."""
+        """Reload a changed file, if the last check is RELOAD_SECONDS ago."""
         if self._clock() < self._reload_after:
             return
         self._reload_after = self._clock() + RELOAD_SECONDS
@@ -201,7 +202,7 @@ def new_token() -> str:
 
 
 def check_keys(settings: Settings) -> None:
-    """Raises NotSafe where keys are needed and there are none."""
+    """Raises NotSafe when the settings require keys and there is none."""
     if settings.door.needs_keys and not KeyFile(settings.data_dir).read():
         make = f"`orchestr8-index key add NAME --scope admin --data-dir {settings.data_dir}`"
         if settings.door.is_loopback:

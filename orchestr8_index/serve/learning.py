@@ -32,7 +32,7 @@ ENOUGH = 0.7
 
 
 async def cache_decision(state: State, report: Report) -> dict[str, Any]:
-    """Keep a report. A full receipt has each entry's rank before and after it, too."""
+    """Store a report; gives its receipt, a full one with each entry's rank before and after."""
     index, outcomes = state.index, await state.store.outcomes()
     full = report.receipt == "full"
     before = _ranks(state, index, report) if full else {}
@@ -55,7 +55,7 @@ async def cache_decision(state: State, report: Report) -> dict[str, Any]:
 
 
 async def store_pattern(state: State, given: PatternStore) -> dict[str, Any]:
-    """Keep a sequence on purpose. Raises InvalidParams for a circle or for groups that contradict
+    """Store a pattern. Raises InvalidParams for a dependency cycle, or for groups that contradict
     the dependencies."""
     resolve = _resolver(state.index)
 
@@ -82,17 +82,17 @@ async def store_pattern(state: State, given: PatternStore) -> dict[str, Any]:
 
 
 async def get_pattern(state: State, query: PatternGoal) -> dict[str, Any] | None:
-    """The project's own best pattern, else that of the first one that it learns from."""
+    """The best pattern of the project, else of the first of its lenders that has one, else None."""
     for lender, store in (("", state.store), *state.lenders):
         patterns = (await store.outcomes()).patterns
-        if found := await _best_of(state, patterns, query):
-            return {**found, "project": lender} if lender else found
+        if pattern := await _best_of(state, patterns, query):
+            return {**pattern, "project": lender} if lender else pattern
     return None
 
 
 async def _best_of(state: State, patterns: Patterns, query: PatternGoal) -> dict[str, Any] | None:
-    """The best pattern alike enough, else the one that the nearest past goals vote for, else the
-    one whose goal means the same."""
+    """The best pattern whose goal is similar enough, else the one for which the nearest past goals
+    vote, else the one whose goal is nearest in meaning."""
     text = " ".join(filter(None, (query.context, query.goal)))
     offers = _offers(state)
     near = [pair for each in {text, query.goal} for pair in patterns.near(each, offers)]
@@ -105,7 +105,7 @@ async def _best_of(state: State, patterns: Patterns, query: PatternGoal) -> dict
     if found is None:
         agents, known = state.index.segments["agent"], patterns.by_id
         for _ in state.goals.reading(agents, state.terms, known):
-            await asyncio.sleep(0)  # after a start there may be thousands
+            await asyncio.sleep(0)  # yield to other requests: there may be thousands after a start
         found, by = state.goals.nearest(agents, state.terms, text, known, offers), "meaning"
     if found is None:
         return None
@@ -114,18 +114,18 @@ async def _best_of(state: State, patterns: Patterns, query: PatternGoal) -> dict
 
 
 async def find_patterns(state: State, query: PatternSearch) -> list[dict[str, Any]]:
-    """All patterns whose goal is alike enough, best first; those of lenders after its own."""
-    found: list[dict[str, Any]] = []
+    """The patterns whose goal is similar enough, best first; the project's own before lenders'."""
+    rows: list[dict[str, Any]] = []
     for lender, store in (("", state.store), *state.lenders):
         near = (await store.outcomes()).patterns.near(query.goal, _offers(state))
         alike = best([(p, share) for p, share in near if share >= query.min_similarity])
         named = {"project": lender} if lender else {}
-        found += ({**_result(p, share, "similarity"), **named} for p, share in alike)
-    return found[: query.limit]
+        rows += ({**_result(p, share, "similarity"), **named} for p, share in alike)
+    return rows[: query.limit]
 
 
 async def forget_decisions(state: State, query: ForgetQuery) -> dict[str, int]:
-    """Remove decisions and all that was learnt from them. Raises InvalidParams for a wrong date."""
+    """Remove decisions and what was learnt from them. Raises InvalidParams for a wrong date."""
     choose, among = chooser(query)
     if team := await team_of(state):
         return {"forgotten": await team.forget(query)}
@@ -134,8 +134,8 @@ async def forget_decisions(state: State, query: ForgetQuery) -> dict[str, int]:
 
 
 async def team_of(state: State) -> TeamLearning | None:
-    """Where several servers learn together: what is reported goes to all of them. Raises
-    StoreUnavailable while their database is away."""
+    """The learning that servers of a team share; None without a team. Raises StoreUnavailable while
+    the team's database is away."""
     if not state.settings.database_url:
         return None
     await state.shared.opened(state.settings)
@@ -143,20 +143,20 @@ async def team_of(state: State) -> TeamLearning | None:
 
 
 def offered(state: State) -> list[Pattern]:
-    """The patterns that a question of this caller may get, for /health and /metrics."""
+    """The patterns that this caller's questions may get, for /health and /metrics."""
     outcomes = state.store.ready
     return list(filter(_offers(state), outcomes.patterns)) if outcomes else []
 
 
 def _offers(state: State) -> Callable[[Pattern], bool]:
-    """Whether the caller may be offered a pattern: it worked, or is the caller's own; and all of
-    its agents exist, be it in several plugins."""
+    """A check whether a pattern may be offered to the caller: it worked or is the caller's own, and
+    each of its agents exists in some plugin."""
     asker, index = caller.get().ident, state.refresh.index
 
     def offers(pattern: Pattern) -> bool:
         return is_offered(pattern, asker) and all(map(exists, pattern.agent_sequence))
 
-    @cache  # for this call: thousands of patterns name the same few agents
+    @cache  # as thousands of patterns name the same few agents
     def exists(name: str) -> bool:
         return index is not None and _exists(index, name)
 
@@ -165,7 +165,7 @@ def _offers(state: State) -> Callable[[Pattern], bool]:
 
 def _exists(index: Index, name: str) -> bool:
     agents = index.segments["agent"]
-    return name in agents.position or bool(_meant(agents, name))
+    return name in agents.position or bool(_places_of(agents, name))
 
 
 def _reporter() -> Reporter:
@@ -199,18 +199,19 @@ def _result(pattern: Pattern, similarity: float, by: str) -> dict[str, Any]:
 
 def _resolver(index: Index) -> Callable[[Kind, str], str | None]:
     def resolve(kind: Kind, name: str) -> str | None:
-        """The qualified name of the one entry that is meant; None for none and for several."""
+        """The qualified name of the one entry of that name; None for none and for several."""
         segment = index.segments[kind]
         if name in segment.position:
             return name
-        meant = _meant(segment, name)
-        return segment.entry(meant[0]).qualified if len(meant) == 1 else None
+        places = _places_of(segment, name)
+        return segment.entry(places[0]).qualified if len(places) == 1 else None
 
     return resolve
 
 
-def _meant(segment: Segment, name: str) -> list[int]:
-    """Whom a name may mean: of several the one that a host calls so, or the first of clones."""
+def _places_of(segment: Segment, name: str) -> list[int]:
+    """The entries that a name may mean; of several only the first if all are clones, or the one
+    that a host calls by this name."""
     places = by_name(segment, name)
     called = [place for place in places if call_of(segment.entry(place)) == name]
     if len(places) > 1 and set(places) <= set(segment.clones(places[0])):
@@ -219,22 +220,22 @@ def _meant(segment: Segment, name: str) -> list[int]:
 
 
 def _ambiguous(index: Index, report: Report, unknown: list[str]) -> dict[str, list[str]]:
-    """The choices for each name that several entries have, none of which gets the credit."""
-    given: dict[Kind, list[str]] = {
+    """The candidates for each name that several entries have, none of which gets the credit."""
+    reported: dict[Kind, list[str]] = {
         "agent": [*report.agents_used, report.resolved_by or ""],
         "skill": report.skills_used,
         "workflow": report.workflows_used,
     }
     return {
-        name: [index.segments[kind].entry(place).qualified for place in meant]
-        for kind, names in given.items()
+        name: [index.segments[kind].entry(place).qualified for place in places]
+        for kind, names in reported.items()
         for name in names
-        if name in unknown and len(meant := _meant(index.segments[kind], name)) > 1
+        if name in unknown and len(places := _places_of(index.segments[kind], name)) > 1
     }
 
 
 def _ranks(state: State, index: Index, report: Report) -> dict[str, int]:
-    """The rank that each used entry has now for the task, from 1; 0 for one that is not found."""
+    """The present rank of each used entry for the task, from 1; 0 for one that is not found."""
     from ..learn.receipt import read_report
 
     decision = read_report(report, _resolver(index), "")

@@ -1,7 +1,7 @@
-"""What is written down? JSON lines, rotated at midnight, seven days kept and compressed.
+"""The log: JSON lines, rotated at midnight, compressed and kept for seven days.
 
-Set up by the command line, never by a constructor. Keys, tokens and home folders are taken out of
-every line; query texts are logged at DEBUG only.
+Set up by the command line, never by a constructor. API keys, tokens and home folders are redacted;
+query texts are logged at DEBUG only.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from ..redact import redacted_field
 from .callers import correlation_id
 
 KEPT_DAYS, MOST_BYTES = 7, 20_000_000
-LOOKS_EVERY = 16  # lines
+LOOKS_EVERY = 16  # lines between two checks of the file's size
 LINE_SECONDS, MOST_KINDS = 1.0, 500
 _MORE = {"message", "asctime", "taskName", "color_message"}
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | _MORE
@@ -44,11 +44,11 @@ class JsonLines(logging.Formatter):
         line |= self._fields(record)
         try:
             return msgspec.json.encode(line).decode()
-        except UnicodeEncodeError:  # half a character, from a name on the disk
+        except UnicodeEncodeError:  # a lone surrogate, from a file's name
             return json.dumps(line)
 
     def _fields(self, record: logging.LogRecord) -> dict[str, object]:
-        """What somebody else put into the record, without secrets."""
+        """The record's message, extra fields and exception, redacted."""
         line: dict[str, object] = {"message": record.getMessage()}
         if ident := correlation_id.get():
             line["correlation_id"] = ident
@@ -59,13 +59,13 @@ class JsonLines(logging.Formatter):
 
 
 class Repeats(logging.Filter):
-    """One line a second for each kind of refusal or failure; the next one tells how many more there
-    were. A request that was answered is no repeat of another."""
+    """Lets one line a second through for each kind of error; the next has `repeated`, the number of
+    those suppressed. Lines of successful requests all pass."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
         self._clock = clock
-        self._told: dict[tuple[object, ...], tuple[float, int]] = {}
+        self._last: dict[tuple[object, ...], tuple[float, int]] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
         fields = vars(record)
@@ -75,27 +75,27 @@ class Repeats(logging.Filter):
         failed = record.exc_info[0] if record.exc_info else None
         rest = (fields.get("reason", ""), fields.get("rpc", ""), failed)
         kind = (record.name, record.msg, status, *rest)
-        now, (since, more) = self._clock(), self._told.get(kind, (-LINE_SECONDS, 0))
+        now, (since, more) = self._clock(), self._last.get(kind, (-LINE_SECONDS, 0))
         if now - since < LINE_SECONDS:
-            self._told[kind] = (since, more + 1)
+            self._last[kind] = (since, more + 1)
             return False
-        keep(self._told, MOST_KINDS, kind, (now, 0))
+        keep(self._last, MOST_KINDS, kind, (now, 0))
         if more:
             record.repeated = more
         return True
 
 
 class LogFile(TimedRotatingFileHandler):
-    """`trouble` says why the last line could not be written, "" when it could.
+    """The log file; `trouble` says why the last line could not be written, "" when it could.
 
-    A day that fills more than MOST_BYTES keeps what came last.
+    It also rolls over at MOST_BYTES, replacing the earlier file of that day.
     """
 
     trouble = ""
     _lines = 0
 
     def shouldRollover(self, record: logging.LogRecord) -> int:
-        """How long the file is costs a call of the system, and is asked at some lines alone."""
+        """Checks the size at every 16th line only, as that is a system call."""
         self._lines += 1
         looks = self._lines % LOOKS_EVERY == 1
         is_full = looks and self.stream and self.stream.tell() > MOST_BYTES
@@ -113,30 +113,30 @@ class LogFile(TimedRotatingFileHandler):
         self.trouble = unwritable(sys.exc_info()[1])
 
     def reopen_if_gone(self) -> None:
-        """Lines into a file that was removed, or replaced, would be read by nobody."""
-        if self._stands():
+        """Open the file again if it was removed or replaced."""
+        if self._is_in_place():
             return
         with contextlib.suppress(OSError):
             os.makedirs(os.path.dirname(self.baseFilename), mode=0o700, exist_ok=True)
         with contextlib.suppress(OSError):
             self.close()  # emit opens it again
 
-    def _stands(self) -> bool:
+    def _is_in_place(self) -> bool:
         with contextlib.suppress(OSError):
-            found = os.stat(self.baseFilename, follow_symlinks=False)
-            return self.stream is None or os.path.samestat(found, os.fstat(self.stream.fileno()))
+            status = os.stat(self.baseFilename, follow_symlinks=False)
+            return self.stream is None or os.path.samestat(status, os.fstat(self.stream.fileno()))
         return False
 
 
 class LogNowhere(logging.StreamHandler):  # type: ignore[type-arg]
-    """Standard error, in the place of a file that cannot be."""
+    """Logs to standard error when the log file cannot be opened; `trouble` says why."""
 
     def __init__(self, trouble: str) -> None:
         super().__init__()
         self.trouble = trouble
 
     def reopen_if_gone(self) -> None:
-        """There is nothing to open."""
+        """Does nothing."""
 
 
 def unwritable(error: BaseException | None) -> str:

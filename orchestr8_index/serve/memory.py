@@ -1,8 +1,7 @@
-"""How much memory the process uses, the limits of it, and what it does without.
+"""The memory of the process: its limits, and ways to save some.
 
-Above the soft limit /health says so, above the hard one requests are refused. Both are for a
-catalogue of FREE_ENTRIES without outcomes; each further entry, each decision and each large library
-in use raises them.
+Above the soft limit /health says so, above the hard one requests are refused. Both limits grow with
+entries beyond FREE_ENTRIES, with decisions, and with each large library that is imported.
 """
 
 from __future__ import annotations
@@ -29,14 +28,14 @@ LIBRARIES_MB = {
     "opentelemetry": 15,
     "psycopg": 18,
 }
-LOADED_MB = 6  # what answering itself brings in after the start: caches, words seen, buffers
+LOADED_MB = 6  # growth after the first requests: caches, words seen, buffers
 M_ARENA_MAX = -8  # of malloc.h
 SUPERVISORS = "uvicorn.supervisors"
 UNUSED = ("bz2", "html", "lzma", "pickle")  # for archives, error pages and log sockets
 
 
 def memory_mb() -> float:
-    """Resident memory in MB (1024·1024 bytes); the peak where the present is not to be had."""
+    """Resident memory in MB (1024·1024 bytes); its peak where /proc is missing, 0 on Windows."""
     try:
         with open("/proc/self/statm", "rb") as statm:
             pages = int(statm.read().split()[1])
@@ -52,7 +51,8 @@ def memory_mb() -> float:
 
 @dataclass(slots=True)
 class MemoryLimit:
-    """`resident` gives the memory in use; `used` and `allowance` are the last measure, in MB."""
+    """The limits. `resident` measures the memory in use; `used` and `allowance` (what the limits
+    grew by) are of the last measurement, in MB."""
 
     limits: Limits
     resident: Callable[[], float] = memory_mb
@@ -61,7 +61,7 @@ class MemoryLimit:
     shedding: bool = False
 
     def measure(self, entries: int, decisions: int, drop: Callable[[], None]) -> None:
-        """Once a second. Above the hard limit `drop` is to free what can be had again."""
+        """Called once a second. Above the hard limit it calls `drop`, to free caches."""
         kilobytes = max(0, entries - FREE_ENTRIES) * ENTRY_KB + decisions * DECISION_KB
         libraries = sum(mb for name, mb in LIBRARIES_MB.items() if name in sys.modules)
         self.allowance = LOADED_MB + kilobytes / 1024 + libraries
@@ -75,7 +75,7 @@ class MemoryLimit:
         self.shedding = self.used > hard
 
     def check(self) -> None:
-        """Raises Overloaded."""
+        """Raises Overloaded above the hard limit."""
         if self.shedding:
             cure = "Ask again in a second; if that stays, raise MCP_MEMORY_HARD_MB or restart."
             raise Overloaded("The server is short of memory.", cure)
@@ -90,8 +90,8 @@ class MemoryLimit:
 
 
 def load_uvicorn() -> None:
-    """Import uvicorn without what its command line needs to run several processes: 1.7 MB, as
-    multiprocessing comes with it, and watchfiles where that is there."""
+    """Import uvicorn without its supervisors, which would import multiprocessing and watchfiles
+    (1.7 MB)."""
     if "uvicorn" in sys.modules:
         return
     nothing: Any = ModuleType(SUPERVISORS)
@@ -129,19 +129,19 @@ def defer_unused() -> None:
 
 
 def one_arena() -> None:
-    """Have all threads take memory from one place, where the C library can: each further one keeps
-    what its thread needed once, 1.1 MB together. Only one thread runs at a time anyway."""
+    """Make glibc use one arena for all threads: each further one keeps memory that its thread freed
+    (1.1 MB together), and only one thread runs at a time anyway."""
     _libc("mallopt", M_ARENA_MAX, 1)
 
 
 def give_back() -> None:
-    """Ask the C library to return what is free to the system, where it can."""
+    """Make glibc return free memory to the system."""
     _libc("malloc_trim", 0)
 
 
-def _libc(name: str, *given: int) -> None:
+def _libc(name: str, *arguments: int) -> None:
     if sys.platform == "linux":
-        import ctypes  # which inotify needs, too
+        import ctypes  # inotify imports it anyway
 
         if call := getattr(ctypes.CDLL(None), name, None):
-            call(*given)
+            call(*arguments)

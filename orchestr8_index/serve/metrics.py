@@ -1,6 +1,6 @@
-"""Counts of answers and errors, durations, what the process uses, and their course in time.
+"""Counts of answers and errors, durations, the process's resources, and series of them over time.
 
-A scrape reads the last sample of the process, and costs nothing.
+A scrape reads the last sample of the process, so that it costs nothing.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from .cache import AnswerCache
 from .memory import memory_mb
 
 WAITING = {each.name for each in SHARING if "wait_ms" in each.params.__struct_fields__}
-"""Methods whose calls wait for other agents for as long as they were told to."""
+"""Methods with long polling, whose duration says nothing about the server."""
 SPAN, STEP = 60.0, 10.0  # seconds
-LEAST_CALLS = 20  # in that time: one slow call, or one that failed, says nothing
+LEAST_CALLS = 20  # the least number of calls in SPAN to judge by
 SLOW_MS, SHARE = 500, 0.05
 FAILING = (
     "More than 5 % of the calls of the last minute failed: `orchestr8-index usage` has the errors "
@@ -40,12 +40,12 @@ SLOW = (
 LOWEST, GROWTH, BUCKETS = 0.005, 1.05, 340  # milliseconds: 5 µs to 75 s in steps of 5 %
 BOUNDS: Sequence[float] = [LOWEST * GROWTH**step for step in range(BUCKETS)]
 EVERY_SECONDS = 60.0  # between two samples
-FIRST_SECONDS = 5.0  # a start changes much, so the first samples follow sooner
+FIRST_SECONDS = 5.0  # between the first samples, growing, as a start changes much
 COLUMNS = "at questions errors hits misses p50 p95 p99 memory_mb database_mb generation".split()
 
 
 class Histogram:
-    """Durations in milliseconds. A percentile is exact to one bucket: 5 %."""
+    """Durations in milliseconds, in buckets of 5 %, which is the error of a percentile."""
 
     def __init__(self) -> None:
         self.counts = [0] * (BUCKETS + 1)
@@ -60,11 +60,11 @@ class Histogram:
         self.longest = max(self.longest, milliseconds)
 
     def since(self, before: Histogram) -> Histogram:
-        """What was added after `before` was copied; `longest` stays that of all."""
-        made = deepcopy(self)
-        made.counts = [new - old for new, old in zip(self.counts, before.counts, strict=True)]
-        made.total, made.sum = self.total - before.total, self.sum - before.sum
-        return made
+        """The durations added after the copy `before`; `longest` stays that of all."""
+        added = deepcopy(self)
+        added.counts = [new - old for new, old in zip(self.counts, before.counts, strict=True)]
+        added.total, added.sum = self.total - before.total, self.sum - before.sum
+        return added
 
     @property
     def mean(self) -> float:
@@ -86,7 +86,7 @@ class Histogram:
 
 
 class CallTotals(NamedTuple):
-    """Since the start; `timed` are answers that wait for nobody, `slow` some of them."""
+    """Counts since the start; `timed` are answers without long polls, `slow` those over 500 ms."""
 
     at: float
     calls: int
@@ -96,7 +96,7 @@ class CallTotals(NamedTuple):
 
 
 class Metrics:
-    """What the server counts from its start on. Durations are of query methods, in milliseconds."""
+    """The server's counts since its start; durations are in milliseconds, by method."""
 
     def __init__(self, steady: Callable[[], float] = time.monotonic) -> None:
         self.requests: Counter[str] = Counter()
@@ -126,13 +126,13 @@ class Metrics:
         return CallTotals(self._steady(), calls, failed, timed, self._slow)
 
     def step(self) -> None:
-        """Once a second: note how much was counted by now."""
+        """Called once a second: note the totals every 10 seconds, for `reasons`."""
         if self._steady() >= self._minute[-1].at + STEP:
             self._minute.append(self._totals())
 
     @property
     def reasons(self) -> list[str]:
-        """What was wrong over the last minute, for /health."""
+        """Sentences for /health when too many calls of the last minute failed or were slow."""
         self.step()
         now = self._totals()
         before = [each for each in self._minute if SPAN <= now.at - each.at < 2 * SPAN]
@@ -144,15 +144,15 @@ class Metrics:
         return [FAILING] * is_failing + [SLOW] * is_slow
 
     def performance(self) -> dict[str, float]:
-        """Of all queries together, as the original named them."""
+        """The durations of all queries together, under the names of the original product."""
         figures = self.queries.summary()
         return {f"{name}_query_time_ms": figures[name] for name in ("avg", "p50", "p95", "p99")}
 
 
 @dataclass(slots=True)
 class Samples:
-    """What the process used when it was last looked at, `at` on the monotonic clock; `taken` counts
-    the looks. `open_files` is 0 where the system does not tell."""
+    """The last sample of the process's resources, taken at `at` of the monotonic clock; `taken`
+    counts samples. `open_files` is 0 without /proc."""
 
     data_dir: Path
     every: float = EVERY_SECONDS
@@ -177,7 +177,7 @@ class Samples:
         return self
 
     def take_if_due(self) -> bool:
-        """Whether it was time for one."""
+        """Take a sample if one is due; gives whether it was."""
         if time.monotonic() < self._next:
             return False
         self.take()
@@ -193,7 +193,7 @@ def open_files() -> int:
 
 
 class Series:
-    """Of each span of `every` seconds: how much was counted, and what was measured at its end."""
+    """A time series: for each `every` seconds the counts, and the measures at the end."""
 
     def __init__(
         self,
@@ -204,7 +204,8 @@ class Series:
         clock: Callable[[], float] = time.time,
         steady: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`clock` says when a point was taken, the monotonic `steady` when one is due."""
+        """Keeps `most` points. `clock` gives their times, the monotonic `steady` says when to take
+        one."""
         self.every, self._most, self._clock, self._steady = every, most, clock, steady
         self._metrics, self._caches = metrics, caches
         self._rows = {name: array("d") for name in COLUMNS}
@@ -233,7 +234,7 @@ class Series:
         self._next = self._steady() + self.every
 
     def after(self, moment: float) -> dict[str, list[float]]:
-        """The points after a moment, by column."""
-        taken = list(self._rows["at"])  # not in order, where the clock was set back
-        first = taken.index(moment) + 1 if moment in taken else sum(at <= moment for at in taken)
+        """The points after a time, by column."""
+        times = list(self._rows["at"])  # unordered if the clock was set back
+        first = times.index(moment) + 1 if moment in times else sum(at <= moment for at in times)
         return {name: [round(v, 3) for v in column[first:]] for name, column in self._rows.items()}

@@ -15,10 +15,10 @@ ERRORS = "#/components/errors/{name}"
 
 
 def document() -> JsonObject:
-    """Every method with its params, result, errors and examples. Schemas are JSON Schema."""
+    """The document: every method with its params, result, errors and example, by JSON Schema."""
     types = [kind for method in METHODS.values() for kind in (method.params, method.result)]
-    found, components = msgspec.json.schema_components(types, ref_template=SCHEMAS)
-    results = dict(zip(METHODS, found[1::2], strict=True))
+    schemas, components = msgspec.json.schema_components(types, ref_template=SCHEMAS)
+    results = dict(zip(METHODS, schemas[1::2], strict=True))
     return {
         "openrpc": VERSION,
         "info": {"title": "Orchestr8 Index", "version": __version__},

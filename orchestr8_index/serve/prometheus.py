@@ -1,4 +1,4 @@
-"""The figures of /health and /metrics as Prometheus reads them; its library loads on first use."""
+"""The figures of /health and /metrics for Prometheus; its library is imported at first use."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 PREFIX = "orchestr8_"
-EVERY_BUCKET = 20  # of our own; each step is a factor of 2.65
+EVERY_BUCKET = 20  # every 20th bucket of ours is exported: a factor of 2.65
 MEBIBYTE = 1_048_576
 
 
 class Exported(NamedTuple):
-    """One metric: where its value stands in the bodies, its label, if any, and a factor.
+    """One metric: the path of its value in the bodies, its label, if any, and a factor.
 
-    With a label the value is an object, of which each member is a sample.
+    With a label the value is an object, each member of which is a sample.
     """
 
     name: str
@@ -101,7 +101,7 @@ class _Collector:
 
 
 def _figures(state: State) -> dict[str, Any]:
-    """Both bodies, and what only Prometheus gets."""
+    """The bodies of /metrics and /health, and figures for Prometheus alone."""
     body, counted = health(state), metrics(state)
     status, learning, reasons = body["status"], counted["learning"], len(body["reasons"])
     return {
@@ -114,7 +114,7 @@ def _figures(state: State) -> dict[str, Any]:
 
 
 def _at(body: Any, path: str) -> Any:
-    """None for what this server does not have."""
+    """The value at a path of names, None without one."""
     for name in path.split("."):
         body = body.get(name) if isinstance(body, dict) else None
     return body

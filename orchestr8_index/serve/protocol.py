@@ -1,9 +1,9 @@
-"""uvicorn's protocol with deadlines and bounds for every connection.
+"""uvicorn's HTTP protocol with deadlines and limits for every connection.
 
-A connection is due at some moment as long as its client owes something: the head of a request, the
-rest of a body, or reading what was answered. Once a second the server ends those that are overdue,
-and those that idle after an answer at once; uvicorn ends the others that idle. What is used of
-uvicorn beyond its public ways stands in tests/serve/test_uvicorn.py; pyproject.toml bounds it.
+A connection has a deadline while its client owes something: the head of a request, the rest of a
+body, or reading a response. Once a second the server closes those that are overdue, and those idle
+after an answer by `Quick`; uvicorn closes other idle ones. The private parts of uvicorn in use are
+checked by tests/serve/test_uvicorn.py; pyproject.toml limits its version.
 """
 
 from __future__ import annotations
@@ -29,21 +29,21 @@ from .shares import FREE_BYTES, account, peer_of
 
 NEVER = float("inf")
 STREAM_SECONDS = 1.0
-SPARE = 64  # descriptors for everything but connections
+SPARE = 64  # file descriptors for everything but connections
 LEAST = 8  # connections, however few descriptors there are
-MOST_PIPELINED = 64  # requests that wait for the one before; what comes on top is not answered
-MOST_PIPED = 65_536  # bytes of them
-MOST_JOINED = 65_536  # bytes; a longer body would be copied for longer than a second call takes
+MOST_PIPELINED = 64  # requests that wait for the one before; further ones are not answered
+MOST_PIPED = 65_536  # bytes of waiting requests
+MOST_JOINED = 65_536  # bytes; copying a longer body costs more than a second system call
 ANNOUNCED = b"\r\ncontent-length: "
 log = logging.getLogger("orchestr8.http")
 
 
 @dataclass(slots=True)
 class Lines:
-    """What the connections of one server share. `waiting` have no request, the oldest first.
+    """The connections of one server. `waiting` are those without a request, the oldest first.
 
-    `streams` counts the event streams, which are tasks too and no running requests. `refused` are
-    the requests turned away since the last sweep because too many were running.
+    `streams` counts event streams and long polls, which are tasks but no running requests.
+    `refused` counts the requests since the last sweep that were refused as too many were running.
     """
 
     limits: Limits
@@ -54,7 +54,7 @@ class Lines:
     waiting: dict[Wire, None] = field(default_factory=dict)
     of_peers: Counter[str] = field(default_factory=Counter)
     quick: Quick | None = None
-    begin: tuple[Any, bytes] = (None, b"")  # of an answer: uvicorn's headers of this second
+    begin: tuple[Any, bytes] = (None, b"")  # uvicorn's default headers, and a response's begin
 
     def __post_init__(self) -> None:
         wanted = self.limits.max_connections
@@ -64,11 +64,11 @@ class Lines:
         for connection in list(connections):
             connection.check_deadlines(now)
         if self.refused:
-            log.warning("more is asked than can be answered", extra={"refused": self.refused})
+            log.warning("too many requests are running", extra={"refused": self.refused})
             self.refused = 0
 
     def count_waiting(self, more: int) -> None:
-        """A call that waits for others is no running request, as an event stream is none."""
+        """Note that a call begins (1) or ends (-1) to wait for others, as a long poll."""
         self.streams += more
         account.get().rest(ends=more < 0)
 
@@ -76,17 +76,17 @@ class Lines:
         return tasks - self.streams
 
     def admit(self, wire: Wire, connections: int) -> bool:
-        """Count it; where there is room for it, or a connection makes way: where a peer beyond
-        loopback has its half, one of its own."""
+        """Count a new connection; False if there is no room, even by closing a waiting one. A peer
+        beyond loopback that has half of all must close one of its own."""
         self.of_peers[wire.peer] += 1
         if wire.peer and self.of_peers[wire.peer] > math.ceil(self.most / 2):
             return self._make_room(wire.peer)
         return connections <= self.most or self._make_room()
 
     def _make_room(self, peer: str = "") -> bool:
-        """End the connection that has been without a request for the longest time."""
-        mine = (each for each in self.waiting if peer in ("", each.peer))
-        if oldest := next(mine, None):
+        """Close the connection (of this peer, if any) that has waited longest; False for none."""
+        candidates = (each for each in self.waiting if peer in ("", each.peer))
+        if oldest := next(candidates, None):
             oldest.end()
         return oldest is not None
 
@@ -97,20 +97,20 @@ class Lines:
 
 
 class Wire(HttpToolsProtocol):
-    """One connection: uvicorn's HTTP protocol with deadlines and bounds."""
+    """One connection: uvicorn's HTTP protocol with deadlines and limits."""
 
-    def __init__(self, *given: Any, lines: Lines, **named: Any) -> None:
-        super().__init__(*given, **named)
+    def __init__(self, *arguments: Any, lines: Lines, **named: Any) -> None:
+        super().__init__(*arguments, **named)
         self._lines = lines
         self._due = self._read_due = self._idle_due = NEVER
         self.peer = ""
         self._piped = 0
         self._asked = 0  # requests in the last read
-        self._head = 0  # bytes of a head that is not yet whole, in reads before the last
+        self._head = 0  # bytes of an incomplete head, in reads before the last
         self._in_head = self._begun = self._ending = self._ignored = self._is_counted = False
-        self._held: bytes | None = None  # the body so far of a call that may be answered at once
-        self._at_once, self._is_tried = 0, False  # bytes of such a body in this read, was it tried
-        self._known, self._length = b"", 0  # the head of a read that was one such call; all of it
+        self._held: bytes | None = None  # the body so far of a call that `Quick` may answer
+        self._at_once, self._is_tried = 0, False  # bytes of such a body in this read; was it tried
+        self._known, self._length = b"", 0  # head and length of a read that was one such call
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -118,7 +118,7 @@ class Wire(HttpToolsProtocol):
         self.peer = peer_of(self.client[0] if self.client else "local")
         self._is_counted = True
         if not self._lines.admit(self, len(self.connections)):
-            self._say(Overloaded("Too many connections."))
+            self._send_error(Overloaded("Too many connections."))
             return
         self._lines.waiting[self] = None
 
@@ -146,7 +146,7 @@ class Wire(HttpToolsProtocol):
         if self._in_head and not self._begun:
             self._head += len(data)
             if self._head > self._lines.limits.max_head and not self.transport.is_closing():
-                self._say(HeadTooLarge("The headers are too many or too long."))
+                self._send_error(HeadTooLarge("The headers are too many or too long."))
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -154,12 +154,12 @@ class Wire(HttpToolsProtocol):
         self._due = self.loop.time() + self._lines.limits.head_seconds
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """What stands behind a body in chunks is no header; nobody reads it, or keeps it."""
+        """Drop trailers, which come after a chunked body."""
         if self._in_head:
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        self._lines.waiting.pop(self, None)  # half a head has asked for nothing yet
+        self._lines.waiting.pop(self, None)  # only now, as half a head is no request
         limits, now = self._lines.limits, self.loop.time()
         self._in_head, self._due = False, now + limits.body_seconds
         size = len(self.url) + sum(map(len, chain.from_iterable(self.headers)))
@@ -183,14 +183,14 @@ class Wire(HttpToolsProtocol):
             self.cycle.transport = Together(self.transport)  # type: ignore[assignment]
 
     def _may_be_quick(self) -> bool:
-        """Whether it is a call that might be answered as soon as its body is there."""
+        """Whether it is a call that `Quick` may answer when its body is complete."""
         is_call = self.url == b"/" and self.parser.get_method() == b"POST"
         is_plain = self.parser.should_keep_alive() and not self.expect_100_continue
         is_free = not (self._ending or self._answering or self.flow.write_paused)
         return is_call and is_plain and is_free and self._lines.quick is not None
 
     def _begin_ordinary(self) -> None:
-        """What was held goes the way of all requests."""
+        """Start the ordinary handling of a request whose body was held."""
         body, self._held = self._held, None
         self._begin_cycle()
         if body:
@@ -228,13 +228,14 @@ class Wire(HttpToolsProtocol):
             super().on_message_complete()
 
     def _answer_at_once(self, body: bytes) -> bool:
-        """If so, as `on_response_complete` leaves a connection: it waits for the next request."""
-        lines, given = self._lines, self.server_state.default_headers
+        """Answer by `Quick`, if it can, and leave the connection waiting for the next request."""
+        lines, defaults = self._lines, self.server_state.default_headers
         answer = lines.quick(self.scope, body) if lines.quick else None
         if answer is None:
             return False
-        if lines.begin[0] is not given:
-            lines.begin = given, STATUS_LINE[200] + b"".join(b"%b: %b\r\n" % each for each in given)
+        if lines.begin[0] is not defaults:
+            head = b"".join(b"%b: %b\r\n" % each for each in defaults)
+            lines.begin = defaults, STATUS_LINE[200] + head
         self.transport.write(lines.begin[1] + answer)
         self.server_state.total_requests += 1
         self._idle_due = self.loop.time() + self.timeout_keep_alive
@@ -245,7 +246,7 @@ class Wire(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         early = self.cycle.response_complete and self.cycle.more_body
         if early or (self._ending and not self.pipeline):
-            self.transport.close()  # nobody reads the rest of that body, or what came after it
+            self.transport.close()  # the rest of that body, or what comes after it, is not read
         super().on_response_complete()
         if self.transport.is_closing():
             return
@@ -263,7 +264,7 @@ class Wire(HttpToolsProtocol):
         super().resume_writing()
 
     def check_deadlines(self, now: float) -> None:
-        """End what is overdue. A closed connection whose client does not read is cut off."""
+        """Close an overdue connection; abort a closed one whose client does not read."""
         if self.transport.is_closing():
             if self._read_due == NEVER:
                 self._read_due = now + self._lines.limits.send_seconds
@@ -274,10 +275,10 @@ class Wire(HttpToolsProtocol):
         elif self._idle_due <= now:
             self.end()
         elif self._due <= now:
-            self._say(TooSlow("The request did not come in time."))
+            self._send_error(TooSlow("The request did not come in time."))
 
     def end(self) -> None:
-        """Without a word, as an idle connection ends."""
+        """Close the connection without a response, as when it is idle."""
         self._leave()
         self.transport.close()
 
@@ -288,7 +289,7 @@ class Wire(HttpToolsProtocol):
             self._lines.leave(self.peer)
 
     def shutdown(self) -> None:
-        """The server stops: an event stream may end itself, all else may be answered."""
+        """The server stops: close now if idle, else after the response; a stream has a second."""
         if not self._answering:
             self.transport.close()
             return
@@ -304,16 +305,16 @@ class Wire(HttpToolsProtocol):
             stream.cancel()
 
     def send_400_response(self, msg: str) -> None:
-        self._say(InvalidRequest("That is not HTTP as this server reads it."))
+        self._send_error(InvalidRequest("That is not HTTP as this server reads it."))
 
-    def _say(self, error: RequestError) -> None:
-        """Answer on the bare connection, unless an answer is under way, and end it."""
+    def _send_error(self, error: RequestError) -> None:
+        """Send an error, unless a response is under way, and close the connection."""
         self._due = NEVER
         self._lines.waiting.pop(self, None)
         self._lines.failed(error.code)
         cycle, answering = self.cycle, self._answering
         if answering and (self.pipeline or not cycle.more_body):
-            self._ending = True  # what is whole has its answer first
+            self._ending = True  # complete requests get their responses first
             if cycle.more_body:
                 self.pipeline.popleft()
             self.flow.pause_reading()
@@ -327,10 +328,10 @@ class Wire(HttpToolsProtocol):
 
 
 class Together:
-    """What a request's answer is written to: its head waits for its body, as one call of the system
-    takes as long as two thirds of a hit, and the client would wake twice.
+    """A transport that writes a response's head together with its body: a system call takes two
+    thirds of the time of a cache hit, and the client would wake up twice.
 
-    A head without an announced length may be that of a stream, and is written at once.
+    A head without Content-Length, which may be a stream's, is written at once.
     """
 
     def __init__(self, transport: asyncio.Transport) -> None:
@@ -354,7 +355,7 @@ class Together:
 
 
 def _logged(error: RequestError) -> str:
-    """One line, as for a request that came as far as the guard; its correlation id."""
+    """Log an error that came before the guard; gives its correlation id."""
     ident = new_ident()
     token = correlation_id.set(ident)
     log.info("refused", extra={"status": error.status, "reason": error.sentence})
@@ -372,7 +373,7 @@ def _answer(error: RequestError, ident: str) -> bytes:
 
 
 def _descriptors(wanted: int) -> int:
-    """How many files and connections this process may have open; raised where that is allowed."""
+    """The number of file descriptors to plan with, after raising the limit towards `wanted`."""
     try:
         import resource
     except ImportError:  # Windows

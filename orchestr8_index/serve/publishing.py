@@ -1,7 +1,7 @@
-"""An index that goes from a server with trees to those of its team that have none.
+"""Index snapshots that a team's server with roots publishes for servers without.
 
-One server of a project publishes the snapshot that it serves, while another asks for it; that one
-looks each second for a newer one, and puts it among its own generations.
+One server of a project publishes the snapshot that it serves, if another wants it; that one looks
+every second for a newer one and stores it as its own generation.
 """
 
 from __future__ import annotations
@@ -30,20 +30,20 @@ if TYPE_CHECKING:
     from ..team.snapshots import Published
 
 LOOK_SECONDS = 1.0
-PATIENCE = 15.0  # seconds for who has the trees to hear that they are asked for
-LATER = ".cards"  # files for the next build of who has the trees
+PATIENCE = 15.0  # seconds to wait for the first publication
+LATER = ".cards"  # files that only a next build needs; they are not published
 _MANIFEST, _FILES = "manifest.json", "files.msgpack"
 _read_manifest = msgspec.json.Decoder(Manifest).decode
 
 
 def stamp_of(manifest: Manifest) -> str:
-    """The same wherever a generation lies, and whatever number it has there."""
+    """A digest of the snapshot, the same on all servers whatever its generation's number."""
     bare = msgspec.structs.replace(manifest, generation=0, sums={})
     return hashlib.blake2b(msgspec.json.encode(bare), digest_size=16).hexdigest()
 
 
 class Fetcher(Builder):
-    """In a builder's place: what was published last is the next generation."""
+    """A builder that builds nothing: it fetches the snapshot that was published last."""
 
     published: Published | None = None
 
@@ -52,18 +52,18 @@ class Fetcher(Builder):
 
     @property
     def facts(self) -> dict[str, Any]:
-        if (told := self.published) is None:
+        if (last := self.published) is None:
             return {}
-        return {"published_by": told.server, "published_at": iso(told.at)}
+        return {"published_by": last.server, "published_at": iso(last.at)}
 
     def start(self, unless: str = "") -> BuildChild:
         raise BuildFailed("Nothing is built here.")
 
     def prepare(self) -> None:
-        """No child is needed."""
+        """Does nothing: there is no child."""
 
     def run(self, unless: str = "", started: BuildChild | None = None) -> BuildLine:
-        """Blocks. Raises BuildFailed and StoreUnavailable."""
+        """Fetch the snapshot, waiting up to 15 seconds for one. Blocks. Raises BuildFailed."""
         from ..team.project import team_project
         from ..team.snapshots import fetch
 
@@ -72,19 +72,19 @@ class Fetcher(Builder):
         asked = self.settings.database_url, team_project(self.settings)
         until = time.monotonic() + PATIENCE
         try:
-            found = fetch(*asked, stamp_of(newest) if newest else "")
-            while found is None and time.monotonic() < until and not self._stopped:
+            snapshot = fetch(*asked, stamp_of(newest) if newest else "")
+            while snapshot is None and time.monotonic() < until and not self._stopped:
                 time.sleep(LOOK_SECONDS)
-                found = fetch(*asked)
+                snapshot = fetch(*asked)
         except StoreUnavailable as error:
             raise BuildFailed(f"No index can be fetched. {error.sentence}", error.cure) from None
-        if found is None:
+        if snapshot is None:
             cure = "Start one with its trees; a project without a commit needs `project add NAME`."
             raise BuildFailed("No server of the team has published this project's index.", cure)
-        self.published = found._replace(files={})
-        if not found.files and newest is not None:
+        self.published = snapshot._replace(files={})
+        if not snapshot.files and newest is not None:
             return BuildLine(generation=newest.generation, fresh=True)
-        return BuildLine(generation=_keep(generations, found.files).generation)
+        return BuildLine(generation=_keep(generations, snapshot.files).generation)
 
 
 def _newest(generations: Generations) -> Manifest | None:
@@ -94,13 +94,14 @@ def _newest(generations: Generations) -> Manifest | None:
 
 
 def _keep(generations: Generations, files: dict[str, bytes]) -> Manifest:
-    """Raises BuildFailed for what is damaged, or of another release."""
+    """Store fetched files as a new generation. Raises BuildFailed for damaged files, or those of
+    another release."""
     try:
         manifest = _read_manifest(files[_MANIFEST])
         sums = {name: (len(body), zlib.crc32(body)) for name, body in files.items()}
         whole = all(sums[name] == of for name, of in manifest.sums.items() if LATER not in name)
         whole &= all(map(_is_plain, files))
-        told = msgspec.msgpack.decode(files[_FILES], type=Files)
+        files_read = msgspec.msgpack.decode(files[_FILES], type=Files)
     except (KeyError, *UNDECODABLE):
         whole = False
     if not whole or manifest.format != FORMAT:
@@ -110,23 +111,23 @@ def _keep(generations: Generations, files: dict[str, bytes]) -> Manifest:
     for name, body in files.items():
         if name not in (_MANIFEST, _FILES):
             (made / name).write_bytes(body)
-    return generations.publish(made, manifest, told)
+    return generations.publish(made, manifest, files_read)
 
 
 def _is_plain(name: str) -> bool:
-    """Whether it names a file of the very folder: whoever writes to the database names them."""
+    """Whether it is a plain file name; it comes from the database, so it may be hostile."""
     return name == Path(name).name and not name.startswith(".")
 
 
 class Publishing:
-    """Once a second, of the server's own project: publish where that is wanted, or follow."""
+    """Publishes the first project's snapshot, or follows the published one, once a second."""
 
     def __init__(self, state: State) -> None:
         self._state = state
         self._published = ""
 
     async def step(self) -> float:
-        """What fails is in /health, and done again. Returns seconds to rest."""
+        """One step, repeated after a failure; gives the seconds to rest."""
         shared = self._state.shared
         if shared.ready is not None:
             project = shared.project_of(self._state.settings)
@@ -146,7 +147,7 @@ class Publishing:
             await refresh.check()
 
     async def _publish(self, team: TeamCoordination, project: str) -> None:
-        """While this server is the one that does it for the project."""
+        """Publish the snapshot if this server has that duty and some server wants it."""
         from ..team.snapshots import duty_of, is_wanted, publish
         from ..team.snapshots import stamp_of as published
 
@@ -167,6 +168,6 @@ class Publishing:
 
 
 def _files_of(folder: Path) -> dict[str, bytes]:
-    """Raises OSError where the generation has gone meanwhile."""
+    """The published files of a generation. Raises OSError if it was removed meanwhile."""
     paths = [path for path in folder.iterdir() if path.suffix != LATER]
     return {path.name: path.read_bytes() for path in paths}

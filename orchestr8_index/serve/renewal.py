@@ -1,7 +1,7 @@
-"""What is worked out between the requests of a project: answers anew, and how sure they are.
+"""Work between the requests of a project: renewing cached answers, calibrating the confidence.
 
-Answers that a report or a new generation changed are worked out again before somebody asks, of what
-was asked lately. On the replay of a working day this keeps the cache's hit rate over 80 %.
+After a report or a new generation the answers to recent questions are computed again in advance. On
+the replay of a working day this keeps the cache's hit rate over 80 %.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from .calls import renew
 from .state import State
 
 LOOK_SECONDS, EVERY_SECONDS = 0.5, 600.0
-REST_SHARE, LEAST_REST = 20, 0.01  # it rests so many times as long as it worked; seconds
+REST_SHARE, LEAST_REST = 20, 0.01  # it rests 20 times as long as it worked, at least so many s
 Stamps = dict[str, tuple[int, int]]
-"""What the answers of each method depend on, by its name; empty while there is no index."""
+"""Each cached method's `State.stamp` by its name; empty while there is no index."""
 log = logging.getLogger("orchestr8.serve")
 
 
 class Renewal:
-    """Begins once nothing has changed from one step to the next: a burst is worked off first."""
+    """Renews answers, once nothing changed from one step to the next, so that a burst is over."""
 
     def __init__(self, state: State) -> None:
         self._state = state
@@ -40,7 +40,7 @@ class Renewal:
         self._left: list[Question] = []
 
     async def step(self) -> float:
-        """Compare, or renew one answer; returns the seconds to rest."""
+        """Look for changes, and renew one answer; gives the seconds to rest."""
         before, self._seen = self._seen, self._stamps()
         if self._seen != before:
             self._left = []
@@ -56,7 +56,7 @@ class Renewal:
     async def _renew(self, name: str, params: bytes) -> bool:
         try:
             return await renew(self._state, name, params)
-        except RequestError:  # who asks again is told
+        except RequestError:  # the next caller gets the error
             return True
 
     def _stamps(self) -> Stamps:
@@ -67,11 +67,11 @@ class Renewal:
 
 
 class Calibrating:
-    """Is the confidence as often right as it says? Worked out from a project's own outcomes.
+    """Calibrates the confidence by a project's own outcomes.
 
-    Every ten minutes at most, so that kept answers live; from the decisions alone, so that a
-    restart comes to the same. Past tasks are asked again without experience: what was learnt of an
-    entry, a failure too, says nothing about how sure another is. `clock` in seconds.
+    At most every ten minutes, as it invalidates cached answers; from the decisions alone, so that a
+    restart gives the same result. Past tasks are ranked without experience, as what was learnt of
+    one entry says nothing about the confidence in another.
     """
 
     def __init__(self, state: State, clock: Callable[[], float] = time.monotonic) -> None:
@@ -79,7 +79,7 @@ class Calibrating:
         self._begun, self._seen = float("-inf"), (-1, -1)
 
     async def step(self) -> None:
-        """Does nothing before its time, and where nothing is new."""
+        """Calibrate each kind, if ten minutes are over and there are new outcomes or entries."""
         state = self._state
         outcomes = state.store.ready
         if outcomes is None or state.refresh.index is None:
@@ -99,16 +99,16 @@ class Calibrating:
             started = time.perf_counter()
             judged.append(first_hit(segment, text, outcome, self._state.terms))
             await asyncio.sleep(REST_SHARE * (time.perf_counter() - started))
-        found = [each for each in judged if each is not None]
-        if found or kind in memory.calibrations:
-            memory.calibrate(kind, calibration_of(found))
+        pairs = [each for each in judged if each is not None]
+        if pairs or kind in memory.calibrations:
+            memory.calibrate(kind, calibration_of(pairs))
 
 
 def first_hit(
     segment: Segment, text: str, outcome: TaskOutcome, terms: Terms
 ) -> tuple[float, bool] | None:
-    """How sure the first hit is by the text alone, and whether it did the task; None where nothing
-    is found, or others did it that are not here."""
+    """(confidence in the first hit by the text alone, whether it did the task); None without a hit,
+    or when no entry of the outcome is in the index."""
     places = {segment.position[name] for name in outcome.entries if name in segment.position}
     ranking = rank(segment, text, terms)
     if not ranking.hits or not places:

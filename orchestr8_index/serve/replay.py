@@ -1,6 +1,6 @@
-"""Does it learn? Every past task asked again in time order, with experience and without.
+"""The replay: every past task is ranked again in time order, with and without experience.
 
-The server has it worked out by a child process: it may take many seconds, and much memory.
+The server does it in a child process, as it may take many seconds and much memory.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from ..text import Terms
 from ..views import Week, Weeks
 
 POINTS = 40
-LAST = 5_000  # tasks that the child asks again
+LAST = 5_000  # the newest decisions, whose tasks the child ranks
 FRESH_SECONDS = 60.0
 _START = (
     "import sys; sys.path.append(sys.argv[1]);"
@@ -40,7 +40,7 @@ _START = (
 
 
 class Point(Struct, frozen=True):
-    """Hit@1 over all tasks up to here."""
+    """Hit@1 over the first `tasks` tasks."""
 
     tasks: int
     without: float
@@ -48,7 +48,7 @@ class Point(Struct, frozen=True):
 
 
 class Curve(Struct, frozen=True):
-    """`tasks` are successes whose entry the index knows; a task is asked before it is learnt."""
+    """Hit@1 over `tasks` successes with an entry in the index, each ranked before it is learnt."""
 
     tasks: int
     hit1_without: float
@@ -58,7 +58,7 @@ class Curve(Struct, frozen=True):
 
 
 def replayed(index: Index, past: Iterable[Decision], skip: int = 0) -> Curve:
-    """Of all decisions in time order; the first `skip` are learnt, but not asked."""
+    """Replay decisions in time order; the first `skip` are learnt, but not ranked."""
     memory, terms = Memory(Terms()), Terms()
     asked: list[tuple[str, bool, bool]] = []
     for number, decision in enumerate(past):
@@ -76,11 +76,11 @@ def replayed(index: Index, past: Iterable[Decision], skip: int = 0) -> Curve:
 
 
 def _winners(decision: Decision) -> dict[Kind, set[str]]:
-    found: dict[Kind, set[str]] = {}
+    winners: dict[Kind, set[str]] = {}
     for kind, entry, points in credits(decision):
         if points == WON:
-            found.setdefault(kind, set()).add(entry)
-    return found
+            winners.setdefault(kind, set()).add(entry)
+    return winners
 
 
 def _first(segment: Segment, text: str, terms: Terms, known: Experience | None) -> int | None:
@@ -112,7 +112,7 @@ def _weeks(asked: list[tuple[str, bool, bool]]) -> list[Week]:
 
 
 def main(data_dir: str, generation: str, project: str) -> None:
-    """The child: prints a Weeks as JSON. `generation` is the folder of the index."""
+    """The child process: prints a Weeks as JSON. `generation` is the folder of the index."""
     if hasattr(os, "nice"):
         os.nice(10)
     folder = Path(generation)
@@ -126,7 +126,7 @@ def main(data_dir: str, generation: str, project: str) -> None:
 
 
 class Replays:
-    """The last replay, shared by all who ask; begun again at most once in FRESH_SECONDS."""
+    """The last replay, shared by all callers; renewed at most once in FRESH_SECONDS."""
 
     def __init__(self) -> None:
         self._running: asyncio.Task[Weeks] | None = None
@@ -134,7 +134,8 @@ class Replays:
         self._began = 0.0
 
     async def weeks(self, data_dir: Path, generation: Path, project: str, stamp: object) -> Weeks:
-        """`stamp` names what is known and learnt. Raises StoreUnavailable if the child fails."""
+        """The replay by weeks; `stamp` identifies index and experience. Raises StoreUnavailable if
+        the child fails."""
         old = stamp != self._stamp and time.monotonic() - self._began > FRESH_SECONDS
         if self._running is None or (self._running.done() and (old or self._running.exception())):
             self._stamp, self._began = stamp, time.monotonic()
@@ -149,7 +150,7 @@ async def _run(*arguments: str) -> Weeks:
         env=inherited_environment(),
     )
     try:
-        told, _ = await child.communicate()
+        output, _ = await child.communicate()
     finally:
         if child.returncode is None:
             child.kill()
@@ -157,4 +158,4 @@ async def _run(*arguments: str) -> Weeks:
         raise StoreUnavailable(
             "The past could not be replayed.", "`orchestr8-index replay` says why."
         )
-    return msgspec.json.decode(told, type=Weeks)
+    return msgspec.json.decode(output, type=Weeks)

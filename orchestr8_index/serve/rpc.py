@@ -1,4 +1,4 @@
-"""JSON-RPC 2.0: from the bytes of a request to the bytes of a reply, whatever carries them."""
+"""JSON-RPC 2.0: from the bytes of a request to the bytes of a response."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from .calls import check_face, perform
 from .shares import account
 from .state import State
 
-MOST_BYTES = 16_000_000  # of one answer: our own clients read no more
+MOST_BYTES = 16_000_000  # of one result: our own clients read no more
 
 
 class Call(Struct, frozen=True):
-    """A request as sent: the id's own bytes are kept, so that a reply repeats them exactly."""
+    """A request; `id` has its raw bytes, so that the response repeats them exactly."""
 
     jsonrpc: Any = UNSET
     method: Any = UNSET
@@ -40,16 +40,14 @@ class Response(Struct, frozen=True):
 
 LARGE_BYTES = 1_000_000
 SHARED = frozenset(method.name for method in SHARING)
-"""What agents share is there before there is an index."""
+"""The methods of the shared state, which need no index."""
 _CALL = msgspec.json.Decoder(Call)
 _BATCH = msgspec.json.Decoder(list[Raw])
 
 
 async def reply_to(state: State, body: bytes, face: str = "") -> Response:
-    """The response to one call or a batch of them; an error is a response too.
-
-    With a face's name its methods alone are there.
-    """
+    """The response to a call or a batch; errors are responses, too. With `face` only that face's
+    methods exist."""
     if body.lstrip()[:1] == b"[":
         return await _reply_to_batch(state, body, face)
     return await _reply_to_one(state, body, face)
@@ -67,7 +65,7 @@ async def _reply_to_batch(state: State, body: bytes, face: str) -> Response:
         return _failure(b"null", error)
     replies, room = list[Response](), state.settings.limits.max_batch_bytes
     for call in calls:
-        await asyncio.sleep(0)  # others get their turn
+        await asyncio.sleep(0)  # yield to other requests
         replies.append(await _reply_to_one(state, bytes(call), face, room))
         room -= len(replies[-1].body)
     bodies = [reply.body for reply in replies if reply.body]
@@ -101,12 +99,12 @@ async def _reply_to_one(state: State, body: bytes, face: str, room: int = MOST_B
 
 
 def _check_size(state: State, size: int, room: int) -> None:
-    """Raises InvalidRequest for what the answer has no room for, and Overloaded where the answers
-    of all have none."""
+    """Raises InvalidRequest for a result larger than `room`; charges that of a batch to the
+    request's account, which raises Overloaded."""
     try:
         if size > room:
-            said = "The answers of this request are too large together."
-            raise InvalidRequest(said, "Ask for less at once: fewer calls, max_tokens, a limit.")
+            sentence, cure = "The answers of this request are too large together.", "Ask for less"
+            raise InvalidRequest(sentence, f"{cure} at once: fewer calls, max_tokens, a limit.")
         if room < MOST_BYTES:
             account.get().hold(size)
     except RequestError as error:
@@ -115,7 +113,7 @@ def _check_size(state: State, size: int, room: int) -> None:
 
 
 def read_call(body: bytes) -> Call:
-    """Raises ParseError and InvalidRequest."""
+    """Decode one call. Raises ParseError and InvalidRequest."""
     try:
         check_text(body)
         return _CALL.decode(body)
@@ -124,13 +122,11 @@ def read_call(body: bytes) -> Call:
 
 
 def check_text(body: bytes) -> None:
-    """The decoder skips over parts that nobody reads; all of the body must be UTF-8 and JSON.
-
-    Raises ParseError.
-    """
+    """Check that the whole body is UTF-8 and JSON, also parts that a decoder skips, with unique
+    member names (up to LARGE_BYTES). Raises ParseError."""
     try:
         text = body.decode("utf-8")
-        if len(body) > LARGE_BYTES:  # built of objects it would take twenty times its size
+        if len(body) > LARGE_BYTES:  # as objects it would take twenty times its size
             msgspec.json.decode(body, type=Raw)
             return
         msgspec.json.decode(body)
@@ -142,7 +138,7 @@ def check_text(body: bytes) -> None:
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> None:
-    """Readers disagree about which of two members counts: neither does. Raises ParseError."""
+    """Raises ParseError for an object that has a member twice, as parsers take different ones."""
     if len(pairs) > 1 and len(dict(pairs)) < len(pairs):
         raise ParseError("An object names a member twice.", "Name each member once.")
 

@@ -1,4 +1,4 @@
-"""Runs uvicorn until a signal; running requests then have some seconds to end."""
+"""Runs uvicorn until a signal; then running requests have some seconds to end."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ from .protocol import Lines, Wire
 from .shares import peer_of
 
 GRACE_SECONDS, LAST_SECONDS = 5, 10
-MOST_AT_ONCE = 256  # connections that one turn of the loop accepts
-REST_SECONDS = 1.0  # when there are no descriptors left
+MOST_AT_ONCE = 256  # connections accepted in one turn of the loop
+REST_SECONDS = 1.0  # the pause in accepting when there are no descriptors left
 log = logging.getLogger("orchestr8.serve")
 
 
 class HttpServer(uvicorn.Server):
-    """uvicorn's server; the first signal stops it with status 0, a second SIGINT ends it at once.
+    """uvicorn's server; the first signal stops it with status 0, a second SIGINT kills it.
 
-    `ending` is set before it waits for running requests: a stream that stands must end itself.
-    `claim` is held as long as it runs, and left at the first signal.
+    `ending` is set before it waits for running requests, so that open streams end themselves.
+    `claim`, its lock file, is repaired once a second.
     """
 
     def __init__(
@@ -45,8 +45,8 @@ class HttpServer(uvicorn.Server):
     ) -> None:
         super().__init__(config)
         self._lines, self._ending, self._claim = lines, ending or asyncio.Event(), claim
-        self._told = asyncio.Event()
-        self._tell: Callable[[], object] = self._told.set
+        self._signalled = asyncio.Event()
+        self._wake: Callable[[], object] = self._signalled.set
         self._last = threading.Timer(LAST_SECONDS, _give_up)
         self._last.daemon = True
 
@@ -57,7 +57,7 @@ class HttpServer(uvicorn.Server):
             self._last.cancel()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Windows' loop cannot watch a socket: there uvicorn takes the connections itself."""
+        """Accept by Acceptor; on Windows, whose loop cannot watch a socket, uvicorn accepts."""
         if sys.platform == "win32":
             await super().startup(sockets)
             return
@@ -67,10 +67,10 @@ class HttpServer(uvicorn.Server):
         self.servers = [Acceptor(each, self._protocol, secure, limits) for each in sockets or ()]  # type: ignore[misc]
 
     def _protocol(self) -> asyncio.Protocol:
-        made: asyncio.Protocol = self.config.http_protocol_class(  # type: ignore[call-arg]
+        protocol: asyncio.Protocol = self.config.http_protocol_class(  # type: ignore[call-arg]
             config=self.config, server_state=self.server_state, app_state=self.lifespan.state
         )
-        return made
+        return protocol
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._ending.set()
@@ -89,24 +89,24 @@ class HttpServer(uvicorn.Server):
     def end(self) -> None:
         """Stop, as after a signal; from any thread."""
         self.should_exit = True
-        self._tell()
+        self._wake()
 
     def handle_exit(self, sig: int, frame: object) -> None:
         if not self.should_exit:
             self._last.start()
             self.end()
-        elif sig == signal.SIGINT:  # of SIGTERM a watcher sends one more, `down` another
+        elif sig == signal.SIGINT:  # not SIGTERM, which both the watcher and `down` send
             log.warning("ended by a second signal")
             os._exit(1)
 
     async def main_loop(self) -> None:
-        """One step a second, where uvicorn takes ten; a signal ends the wait."""
+        """One tick a second, where uvicorn has ten; a signal ends the wait."""
         loop = asyncio.get_running_loop()
-        self._tell = functools.partial(loop.call_soon_threadsafe, self._told.set)
+        self._wake = functools.partial(loop.call_soon_threadsafe, self._signalled.set)
         while not await self.on_tick(0):
             with contextlib.suppress(TimeoutError):
-                rest = 1.0 - loop.time() % 1.0  # to a whole second, as the upkeep does
-                await asyncio.wait_for(self._told.wait(), rest)
+                rest = 1.0 - loop.time() % 1.0  # to a whole second, together with the upkeep
+                await asyncio.wait_for(self._signalled.wait(), rest)
 
     async def on_tick(self, counter: int) -> bool:
         self._lines.sweep(self.server_state.connections, asyncio.get_running_loop().time())
@@ -116,7 +116,7 @@ class HttpServer(uvicorn.Server):
 
 
 def _give_up() -> None:
-    """Nothing acknowledged is lost: that is on the disk already."""
+    """Exit at once. Nothing acknowledged is lost, as it is on the disk."""
     log.error("the stop took too long", extra={"seconds": LAST_SECONDS})
     os._exit(1)
 
@@ -129,7 +129,7 @@ def serve(
     lines: Lines | None = None,
     ending: asyncio.Event | None = None,
 ) -> None:
-    """Blocks until SIGTERM or SIGINT; running requests then have GRACE_SECONDS to end."""
+    """Serve until SIGTERM or SIGINT; running requests then have GRACE_SECONDS to end. Blocks."""
     door, lines = door or Door(), lines or Lines(Limits())
     log.info("listening", extra={"port": listening.getsockname()[1], "pid": os.getpid()})
     try:
@@ -160,11 +160,10 @@ def configured(app: Any, lines: Lines, door: Door) -> uvicorn.Config:
 
 
 class Acceptor:
-    """Accepts as many connections in one turn of the loop as wait. It stands where uvicorn keeps
-    its servers: it can be closed, and waited for.
+    """Accepts all waiting connections in one turn of the loop; used by uvicorn as a server object.
 
-    uvloop takes one in a turn. When turns are long, under load, the last of a thousand that came at
-    once would wait for a minute before anybody could even refuse it.
+    uvloop accepts one in a turn. Under load, with long turns, the last of a thousand connections
+    would wait for a minute before it could even be refused.
     """
 
     def __init__(
@@ -178,7 +177,7 @@ class Acceptor:
         self._seconds, self._most = limits.head_seconds, max(1, limits.max_connections // 2)
         self._listening, self._protocol, self._secure = listening, protocol, secure
         self._loop = asyncio.get_running_loop()
-        self._opening: dict[asyncio.Task[None], str] = {}  # of which peer; the oldest first
+        self._opening: dict[asyncio.Task[None], str] = {}  # handshakes and peers, oldest first
         self._closed = False
         listening.setblocking(False)
         self._loop.add_reader(listening, self._take)
@@ -211,11 +210,11 @@ class Acceptor:
             task.add_done_callback(functools.partial(self._opened, accepted))
 
     def _make_room(self, peer: str) -> None:
-        """For one more handshake: the one that is silent longest makes way; of a peer beyond
-        loopback that has its half, one of its own."""
-        mine = [task for task, of in self._opening.items() if peer and of == peer]
-        if 2 * len(mine) >= self._most:
-            self._end(mine[0])
+        """End the oldest TLS handshake if there are too many; one of this peer's own if it is
+        beyond loopback and has half of all."""
+        own = [task for task, other in self._opening.items() if peer and other == peer]
+        if 2 * len(own) >= self._most:
+            self._end(own[0])
         elif len(self._opening) >= self._most:
             self._end(next(iter(self._opening)))
 
@@ -239,5 +238,5 @@ class Acceptor:
             await self._loop.connect_accepted_socket(
                 self._protocol, accepted, ssl=self._secure, **due
             )
-        except OSError:  # it went away, or its TLS was none, or did not come in time
+        except OSError:  # disconnected, or the TLS handshake failed or timed out
             accepted.close()

@@ -1,4 +1,4 @@
-"""What changes while the server runs, with its owners: the context of every method."""
+"""The state of a project in the running server: the context of every method."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ from .sharedstate import SharedState
 from .stores import ProjectStore
 from .trace import Trace
 
-PARTIAL = -2  # stands where a revision of the experience does
+PARTIAL = -2  # in place of the experience's revision, while the index is partial
 
 
 @dataclass(slots=True, kw_only=True)
 class State(ProjectState):
-    """That of one project. Built by app.make_state, and for the others by app.make_project: what
-    is the process's own is the same object in all.
+    """The state of one project, built by app.make_state, or by app.make_project for further ones;
+    all share the objects that belong to the process.
 
-    `started` is on the monotonic clock; `ending` is set as soon as the server is told to stop;
-    `log` is None where logs go nowhere, `trace` unless it was asked for."""
+    `started` is of the monotonic clock; `ending` is set when the server begins to stop; `log` is
+    None without logging, `trace` without tracing."""
 
     events: Events
     gate: Gate
@@ -78,12 +78,12 @@ class State(ProjectState):
 
     @property
     def lenders(self) -> list[tuple[str, ProjectStore]]:
-        """The projects whose past is used after its own, where the user lets it."""
+        """(name, store) of the projects from which it learns, as the user has allowed."""
         return self.projects.lenders(self) if self.learns_from else []
 
     @property
     def experience(self) -> Experience:
-        """What was learnt: its own, and then that of its lenders."""
+        """The experience of the project together with that of its lenders."""
         own = self.store.experience
         if not (lenders := self.lenders):
             return own
@@ -94,8 +94,8 @@ class State(ProjectState):
         return self._together[1]
 
     def stamp(self, kind: Kind | None) -> tuple[int, int]:
-        """What an answer depends on beside the question: the generation, and what was learnt of
-        that kind of entries (of everything for None)."""
+        """(generation, revision of the experience with that kind, None for all): what an answer
+        depends on beside the question."""
         if self.is_partial:
             return self.index.generation, PARTIAL
         revision = self.store.revision_of(kind)
@@ -105,17 +105,17 @@ class State(ProjectState):
         return self.index.generation, revision
 
     async def bind(self, index: Index | None, experience: Experience) -> None:
-        """Before one of them is used: in short steps, between the answers."""
+        """Prepare an index for ranking with an experience, in short steps between requests."""
         for _ in bind(index, experience) if index else ():
             await asyncio.sleep(0)
 
     def facts(self) -> dict[str, object]:
-        """What the other servers of a team are told of this one."""
+        """What this server tells the other servers of its team about itself."""
         index, settings = self.refresh.index, self.settings
-        told = {"generation": index.generation if index else 0, "project": self.name}
+        facts = {"generation": index.generation if index else 0, "project": self.name}
         if settings.index == SHARED:
-            told["wants_index_of"] = self.shared.project_of(settings)
-        return told
+            facts["wants_index_of"] = self.shared.project_of(settings)
+        return facts
 
     def check_memory(self) -> None:
         """Measure the memory in use against what entries and decisions need."""
@@ -130,7 +130,7 @@ class State(ProjectState):
         self._together = None
 
     def follow_swap(self) -> None:
-        """Another generation serves: nothing of the one before is kept open by an idle project."""
+        """Drop what refers to the last generation, so that idle projects do not keep it open."""
         self.drop_answers()
         self._own = None
 
@@ -139,6 +139,6 @@ class State(ProjectState):
         self.pattern_cache.clear()
 
     def drop(self) -> None:
-        """Give up everything that can be had again."""
+        """Free all that can be computed again."""
         self.drop_answers()
         self.terms.forget()

@@ -1,7 +1,7 @@
-"""The store of a running server, and what each project has learnt in it.
+"""The store of a running server, and each project's part of it.
 
-It is opened beside the first requests, backed up daily, and closed last. While it cannot be used,
-answers go on without experience, and outcomes are refused with the reason.
+It is opened while the first requests are answered, backed up daily, and closed last. While it is
+unavailable, answers are without experience and outcomes are refused with the reason.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ from ..store.store import CURES, Store
 from ..text import Terms
 
 RETRY_SECONDS = 5.0
-TASK_WORDS = 8192  # remembered raw words of tasks, which vary more than those of questions
+TASK_WORDS = 8192  # the size of the memo of words in tasks
 CHECK_SECONDS, BACKUP_SECONDS = 3600.0, 86_400.0
 log = logging.getLogger("orchestr8.store")
 
 
 @dataclass(slots=True, kw_only=True)
 class ProjectStore:
-    """What one project has learnt: nothing in this class, which is for a server without a store.
+    """One project's part of the store; this base class is for a server without a store.
 
-    `ready`: the outcomes, None until they are loaded.
+    `ready` are the outcomes, None until they are loaded.
     """
 
     ready: Outcomes | None = None
@@ -45,7 +45,7 @@ class ProjectStore:
     _nothing: Experience = field(default_factory=no_experience)
 
     async def outcomes(self) -> Outcomes:
-        """Raises StoreUnavailable with the reason."""
+        """Wait for the outcomes. Raises StoreUnavailable with the reason."""
         raise StoreUnavailable("This server keeps no store.")
 
     @property
@@ -65,26 +65,26 @@ class ProjectStore:
         return []
 
     def failed(self, error: sqlite3.Error) -> None:
-        """Note that the open database could not be read."""
+        """Note that reading the open database failed."""
 
     def begin(self) -> None:
         """Start to open it, in the running loop."""
 
     async def check(self) -> None:
-        """Once a second."""
+        """Called once a second."""
 
     async def stop(self) -> None:
-        """Write what is derived, and close it."""
+        """Write a checkpoint, and close it."""
 
 
 @dataclass(slots=True)
 class ServerStore(ProjectStore):
-    """The owner of the open store, and the first project's part of it. `trouble` says why no store
-    is open, "" when one is.
+    """The owner of the store, and the first project's part of it. `trouble` says why the store is
+    not open, "" when it is.
 
-    `prepare` is awaited with the experience of an opened store; until it returns, questions are
-    answered without experience. `heir`: the project that gets what was learnt before projects
-    were told apart, "" for the first.
+    `prepare` is awaited with the experience after opening; until it returns, questions are answered
+    without experience. `heir` is the project that gets decisions from before there were projects,
+    "" for the first.
     """
 
     settings: Settings
@@ -130,26 +130,26 @@ class ServerStore(ProjectStore):
         return self.ready.store.reasons + [each for each in (self._damage,) if each]
 
     async def check(self) -> None:
-        """Once a second: write the query log, and say when the database's files were taken away."""
+        """Called once a second: write the query log, and check that the database's files exist."""
         self._write_queries()
         store = self.ready.store if self.ready else None
         if store and await store.check():
             log.error("the store is lost", extra={"reason": " ".join(store.reasons)})
 
     def failed(self, error: sqlite3.Error) -> None:
-        """Unlike the reason of a failed write, this one stays until a restart."""
+        """Note a failed read, which /health shows until a restart."""
         cure = "Restart the server: it mends a damaged database from the newest backup."
         self._damage = f"The store cannot be read: {redact(str(error))}. {cure}"
         log.error("the store cannot be read", extra={"reason": str(error)})
 
     def _write_queries(self) -> None:
         """Log the questions since the last call; dropped while the store is not open."""
-        asked = self.queries.take()
+        rows = self.queries.take()
         if self.ready is not None:
-            self.ready.store.note_queries(asked)
+            self.ready.store.note_queries(rows)
 
     async def stop(self) -> None:
-        """Write what is derived, then close; nothing that was acknowledged depends on it."""
+        """Write a checkpoint, then close; nothing that was acknowledged depends on it."""
         for task in filter(None, (self._opening, *self._tasks)):
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -204,7 +204,7 @@ class ServerStore(ProjectStore):
             self._is_bound = True
 
     async def _check_fully(self) -> None:
-        """The long check of the whole file, beside the first answers; the quick one came before."""
+        """Check the whole database file, in a thread; opening it made a quick check."""
         try:
             damage = await asyncio.to_thread(backup.full_damage_of, self.settings.data_dir / NAME)
         except sqlite3.Error as error:
@@ -226,7 +226,7 @@ class ServerStore(ProjectStore):
 
 @dataclass(slots=True)
 class GuestStore(ProjectStore):
-    """Another project's part of the same store, loaded when it is first asked for."""
+    """A further project's part of the store, loaded when it is first needed."""
 
     server: ServerStore
     key: str
@@ -236,7 +236,7 @@ class GuestStore(ProjectStore):
         self.queries = self.server.queries
 
     def load(self) -> asyncio.Task[Outcomes]:
-        """What was learnt, as soon as it is counted; the task raises StoreUnavailable."""
+        """Start to load the outcomes, if that is not done; the task raises StoreUnavailable."""
         if self._loading is None or (self._loading.done() and self.ready is None):
             self._loading = asyncio.create_task(self._load())
             self._loading.add_done_callback(lambda done: done.cancelled() or done.exception())
@@ -262,13 +262,13 @@ class GuestStore(ProjectStore):
         return outcomes
 
     async def sleep(self) -> None:
-        """Keep what is derived, and give it up; the decisions are on the disk."""
+        """Write a checkpoint and drop the loaded outcomes; the decisions are on the disk."""
         outcomes, self.ready, self._loading = self.ready, None, None
         if outcomes is not None and outcomes.counts.unsaved:
             try:
                 await outcomes.checkpoint()
             except StoreUnavailable as error:
-                log.warning("what was derived is counted again", extra={"reason": str(error)})
+                log.warning("the checkpoint was not written", extra={"reason": str(error)})
 
     @property
     def reasons(self) -> list[str]:
@@ -284,7 +284,7 @@ def _count(outcomes: Outcomes, store: Store) -> None:
 
 
 def why(error: Exception) -> str:
-    """The reason without a path, and what mends it: /health says it to everybody."""
+    """The reason without a path, as /health shows it to everybody, and what to do."""
     if isinstance(error, OSError):
         return f"{error.strerror}.{CURES[sqlite3.SQLITE_CANTOPEN]}"
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF

@@ -1,7 +1,5 @@
-"""One OpenTelemetry span for each call, if that was asked for.
-
-Off unless MCP_OTEL_ENDPOINT names a collector; its libraries are loaded only then.
-"""
+"""An OpenTelemetry span for each call, if MCP_OTEL_ENDPOINT names a collector; else its libraries
+are not imported."""
 
 from __future__ import annotations
 
@@ -20,7 +18,7 @@ STOP_MS = 2000
 
 
 class Trace:
-    """Spans tell the method, the error's code and whether a cache answered; never a question."""
+    """Spans have the method, the error's code and whether a cache answered, but no question."""
 
     def __init__(self, exporter: SpanExporter, batched: bool = True) -> None:
         from opentelemetry.sdk.resources import Resource
@@ -34,7 +32,7 @@ class Trace:
         self._tracer = self._provider.get_tracer(SERVICE, __version__)
 
     def call(self, method: str, seconds: float, code: int, cache_hit: bool, ident: str) -> None:
-        """`seconds` is how long it took until now; `code` is 0 for an answer."""
+        """Export a call that ends now and took `seconds`; `code` is 0 for a success."""
         from opentelemetry.trace import SpanKind, Status, StatusCode
 
         end = time.time_ns()
@@ -49,13 +47,13 @@ class Trace:
         span.end(end)
 
     def stop(self) -> None:
-        """Send what waits, for at most two seconds."""
+        """Send waiting spans, for at most two seconds."""
         self._provider.force_flush(STOP_MS)
         self._provider.shutdown()
 
 
 def make_trace(endpoint: str) -> Trace | None:
-    """None without an endpoint. Raises BadSetting where the libraries are missing."""
+    """The tracer, None without an endpoint. Raises BadSetting when the libraries are missing."""
     if not endpoint:
         return None
     try:

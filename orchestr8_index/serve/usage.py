@@ -1,4 +1,4 @@
-"""Writes down what was counted: the audit and the usage."""
+"""Write the audit and the usage to the store."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from .state import State
 
 
 async def keep_audit(state: State) -> None:
-    """Write what happened since the last time. A store that is not open yet keeps it waiting; one
-    that fails loses it. Raises StoreUnavailable and sqlite3.Error."""
+    """Write the events since the last write. They wait while the store is not open, and are lost
+    when the write fails. Raises StoreUnavailable and sqlite3.Error."""
     outcomes, shared = state.store.ready, state.shared.ready
     if outcomes is None or not (rows := state.gate.audit.take()):
         return
@@ -24,17 +24,17 @@ async def keep_audit(state: State) -> None:
 
 
 async def keep_usage(state: State) -> None:
-    """Write what was counted: for all servers where there are several. What cannot be written is
-    written with the next. Raises StoreUnavailable and sqlite3.Error."""
+    """Write the counts since the last write, to the team's database if there is one. After a
+    failure they are counted again. Raises StoreUnavailable and sqlite3.Error."""
     usage, is_team = state.gate.audit.usage, bool(state.settings.database_url)
-    keeper: Any = state.shared if is_team else state.store
-    if keeper.ready is None or not (rows := usage.take()):
+    target: Any = state.shared if is_team else state.store
+    if target.ready is None or not (rows := usage.take()):
         return
     try:
         if is_team:
-            await keeper.ready.keep_usage(rows)
+            await target.ready.keep_usage(rows)
         else:
-            await keeper.ready.store.write(partial(write_usage, rows=rows))
+            await target.ready.store.write(partial(write_usage, rows=rows))
     except (StoreUnavailable, sqlite3.Error):
         usage.put_back(rows)
         raise

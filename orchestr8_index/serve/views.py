@@ -1,7 +1,5 @@
-"""What answers the methods of the page, and of the command line that looks at servers.
-
-Nothing waits for it, and nothing is changed, but for who learns from whom.
-"""
+"""The handlers of the methods for the page and the command line. They only read, except
+`learn_from`."""
 
 from __future__ import annotations
 
@@ -47,11 +45,11 @@ Rows = TypeVar("Rows")
 
 
 async def try_question(state: State, question: answers.TriedQuestion) -> dict[str, Any]:
-    """Words are split afresh: not even those of the question are remembered."""
+    """Answer a question for each kind without caching or logging anything of it."""
     index, task, known = state.index, question.task, (Terms(), state.experience)
-    chosen: dict[str, Any] = {"limit": question.limit, "explain": question.explain}
-    asked = {kind: answer_task(index, kind, task, *known, **chosen) for kind in KINDS}
-    return {PLURAL[kind]: answer.as_result(index.generation) for kind, answer in asked.items()}
+    options: dict[str, Any] = {"limit": question.limit, "explain": question.explain}
+    answers_of = {kind: answer_task(index, kind, task, *known, **options) for kind in KINDS}
+    return {PLURAL[kind]: each.as_result(index.generation) for kind, each in answers_of.items()}
 
 
 async def list_entries(state: State, wanted: answers.EntryList) -> answers.EntryPage:
@@ -95,9 +93,9 @@ async def list_findings(state: State, wanted: answers.FindingList) -> answers.Fi
 
 
 async def list_projects(state: State, _: NoParams) -> answers.ProjectList:
-    """Those that the caller's key is for."""
-    seen = (each for each in state.projects.known.values() if caller.get().is_for(each.key))
-    known = sorted(seen, key=lambda each: -each.asked_at)
+    """The projects that the caller's key may use."""
+    allowed = (each for each in state.projects.known.values() if caller.get().is_for(each.key))
+    known = sorted(allowed, key=lambda each: -each.asked_at)
     own = state.projects.first.settings.project_key
     names = {each.key: each.name for each in known}
     rows = [
@@ -161,7 +159,7 @@ async def series(state: State, wanted: answers.SeriesQuery) -> answers.SeriesAns
 
 
 async def read_audit(state: State, wanted: answers.AuditQuery) -> answers.AuditPage:
-    """With what happened a moment ago, which is written down first."""
+    """The newest rows of the audit, after writing those in memory."""
     caller.get().must_see_all()
     store = (await state.store.outcomes()).store
     await keep_audit(state)
@@ -171,13 +169,13 @@ async def read_audit(state: State, wanted: answers.AuditQuery) -> answers.AuditP
 
 
 async def get_usage(state: State, wanted: UsageQuery) -> UsageAnswer:
-    """With what was asked of this server a moment ago, and of the others some seconds ago."""
+    """The usage, after writing this server's counts; those of others are some seconds behind."""
     caller.get().must_see_all()
     await keep_usage(state)
     if state.settings.database_url:
         rows = await (await state.shared.state()).read(read_usage, wanted.days)
     else:
-        await state.store.outcomes()  # or why there are none
+        await state.store.outcomes()  # raises StoreUnavailable with the reason
         path = state.settings.data_dir / NAME
         rows = await asyncio.to_thread(_read_apart, path, read_usage, wanted.days)
     saved = [msgspec.structs.astuple(day) for day in await saved_days(state, wanted.days)]
@@ -185,7 +183,7 @@ async def get_usage(state: State, wanted: UsageQuery) -> UsageAnswer:
 
 
 async def saved_days(state: State, days: int) -> list[answers.SavedDay]:
-    """The tokens that the project's reports of the last `days` say were saved."""
+    """The tokens saved according to the project's reports, for each of the last `days`."""
     outcomes = state.store.ready
     if outcomes is None:
         return []
@@ -194,14 +192,14 @@ async def saved_days(state: State, days: int) -> list[answers.SavedDay]:
     return [answers.SavedDay(*row) for row in rows]
 
 
-def _read_apart(path: Path, read: Callable[..., Rows], *given: Any) -> Rows:
-    """For a thread of its own, as a million decisions take a while: on a connection of its own."""
+def _read_apart(path: Path, read: Callable[..., Rows], *arguments: Any) -> Rows:
+    """Read on a new connection, for use in a thread: a million decisions take a while."""
     with contextlib.closing(connect_to_read(path)) as reading:
-        return read(reading, *given)
+        return read(reading, *arguments)
 
 
 async def list_servers(state: State, _: NoParams) -> ServerList:
-    """All servers of the team; this one alone where there is none, or its database is away."""
+    """All servers of the team; only this one without a team, or while its database is away."""
     caller.get().must_see_all()
     shared = state.shared
     with contextlib.suppress(StoreUnavailable):

@@ -60,7 +60,7 @@ def tree(tmp_path: Path) -> Path:
     return write_tree(tmp_path / "tree", OLD)
 
 
-@pytest.mark.parametrize("changes", [filewatch.changes, filewatch._looked_at])
+@pytest.mark.parametrize("changes", [filewatch.changes, filewatch._changes_by_watchfiles])
 def test_a_saved_file_is_indexed_and_a_deleted_one_goes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: object
 ) -> None:

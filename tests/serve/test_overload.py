@@ -48,7 +48,7 @@ def test_it_is_refused_in_the_words_of_the_family_and_the_connection_stays(
     head, _, body = line.send(ASK).read_one().partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 503 ")
     assert b"retry-after: 1" in head and b"x-correlation-id: " in head
-    assert body == error_body(b"null", Overloaded("More is asked than can be answered."))
+    assert body == error_body(b"null", Overloaded("Too many requests are running."))
     assert statuses(running.send(CALL[1:]).read_one()) == [200]
     wait_for(lambda: statuses(line.send(ASK).read_one()) == [200])
     line.close()
@@ -79,6 +79,6 @@ def test_refusals_are_counted_and_told_in_one_line(
     with caplog.at_level(logging.INFO, "orchestr8.http"):
         for _ in range(3):
             assert statuses(Line(port).send(LAST).read()) == [503]
-        wait_for(lambda: "can be answered" in caplog.text)
+        wait_for(lambda: "are running" in caplog.text)
     refused = sum(json.loads(line).get("refused", 0) for line in caplog.text.splitlines())
     assert 3 <= refused <= state.metrics.errors[Overloaded.code]

@@ -1,1 +1,1 @@
-"""The MCP face: tools, resources, prompts and skills over the same state."""
+"""The MCP endpoint: tools, resources, prompts and skills over the server's state."""

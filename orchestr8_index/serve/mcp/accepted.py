@@ -1,10 +1,8 @@
-"""A call of a tool is answered without the SDK, once the SDK has let in one that differs from it in
-its id and its arguments alone.
+"""A fast path for tool calls that the SDK has accepted before, but for their id and arguments.
 
-All that the SDK checks of such a call stands in its headers and in the rest of its body; the digest
-of both is the key here, as they may be long. A call of a session needs the session to be open, and
-whatever else the session says makes its calls unknown again. Everything of another shape goes
-through the SDK.
+All that the SDK checks of such a call is in its headers and the rest of its body, whose digest is
+the key here. A call of a session needs the session to be open, and any other message of the session
+makes the path forget its calls. Everything else goes through the SDK.
 """
 
 from __future__ import annotations
@@ -28,7 +26,7 @@ if TYPE_CHECKING:
 
 MOST_KNOWN = 64  # sessions, and as many calls of each
 SERVER_INFO = "io.modelcontextprotocol/serverInfo"
-_VARYING = "progressToken"  # of _meta; no tool of the index tells of progress
+_VARYING = "progressToken"  # of _meta; unused, as no tool of the index reports progress
 
 
 class _ToolParams(Struct, forbid_unknown_fields=True):
@@ -48,13 +46,13 @@ _TOOL_CALL = msgspec.json.Decoder(_ToolCall)
 
 
 class AcceptedCalls:
-    """Those of one address. `known`: by session, "" for the era without them."""
+    """The accepted calls of one endpoint, by session ("" for the era without sessions)."""
 
     def __init__(self) -> None:
         self._known: dict[bytes, dict[bytes, LetIn]] = {}
 
     async def answer(self, face: Face, scope: Scope, body: bytes, send: Send) -> bool:
-        """Whether it was answered here."""
+        """Answer a call that was accepted before; False for any other."""
         session, call = _session(scope), _read(body)
         if call is None:
             self._known.pop(session, None)
@@ -74,7 +72,7 @@ class AcceptedCalls:
         return True
 
     def learn(self, scope: Scope, body: bytes) -> None:
-        """After the SDK has answered."""
+        """Remember a call that the SDK has accepted and answered."""
         let_in, call, session = scope["state"].get(LET_IN), _read(body), _session(scope)
         accept: bytes = dict(scope["headers"]).get(b"accept", b"")
         takes_both = takes_json(accept) and takes_stream(accept)  # where the SDK sends a stream
@@ -84,7 +82,7 @@ class AcceptedCalls:
 
 
 def _stamped(result: dict[str, Any], server: dict[str, Any]) -> dict[str, Any]:
-    """As the SDK writes one in the era without sessions, in its order."""
+    """A result with the fields that the SDK adds in the era without sessions, in its order."""
     rest = {name: value for name, value in result.items() if name == "structuredContent"}
     first = {name: value for name, value in result.items() if name not in rest}
     about = {**result.get("_meta", {}), SERVER_INFO: server}
@@ -92,7 +90,7 @@ def _stamped(result: dict[str, Any], server: dict[str, Any]) -> dict[str, Any]:
 
 
 def _is_ready(let_in: LetIn, face: Face, session: bytes) -> bool:
-    """Whether the project is awake and the session open; both live on as after any request."""
+    """Whether the project is awake and the session open; renews both, as any request does."""
     projects = let_in.state.projects
     if not projects.is_awake(let_in.state) or not face.touch(session.decode("latin-1")):
         return False

@@ -1,6 +1,6 @@
-"""Addresses of resources, `orchestr8://agents/plugin/name`, and the pages of their lists.
+"""URIs of resources, `orchestr8://agents/plugin/name`, and the pages of their lists.
 
-Plugins and names are percent-encoded, `/` too, so that any name is exactly one segment.
+Plugins and names are percent-encoded, `/` too, so that a name is exactly one segment.
 """
 
 from __future__ import annotations
@@ -27,27 +27,27 @@ PAGE = 100
 
 
 def template(kind: Kind) -> str:
-    """The address of any entry of a kind, as a URI template."""
+    """The URI template of the entries of a kind."""
     return f"{SCHEME}{PLURAL[kind]}/{{plugin}}/{{name}}"
 
 
 def kind_of_template(uri: str) -> Kind | None:
-    """The kind that a URI template stands for, or None."""
+    """The kind of entries that a URI template is for, or None."""
     return next((kind for kind in KINDS if template(kind) == uri), None)
 
 
 def address(kind: Kind, plugin: str, name: str) -> str:
-    """The address of one entry."""
+    """The URI of an entry."""
     return f"{SCHEME}{PLURAL[kind]}/{encoded(plugin)}/{encoded(name)}"
 
 
 def encoded(name: str) -> str:
-    """A name as one segment of an address, percent-encoded."""
+    """A name as one segment of a URI, percent-encoded."""
     return quote(name, safe="")
 
 
 def entry_at(uri: str) -> tuple[Kind, str, str] | None:
-    """(kind, plugin, name) of an entry's address; None for any other."""
+    """(kind, plugin, name) of an entry's URI; None for any other."""
     parts = uri.removeprefix(SCHEME).split("/")
     if not uri.startswith(SCHEME) or len(parts) != 3 or parts[0] not in KIND_OF:
         return None
@@ -60,14 +60,14 @@ class Page(NamedTuple):
 
 
 class After(msgspec.Struct, array_like=True):
-    """A cursor names the entry after which to go on: a new generation repeats and skips none."""
+    """A cursor: the last entry of a page. By its name, a new generation repeats and skips none."""
 
     kind: Kind
     qualified: str
 
 
 def page(index: Index, kinds: Sequence[Kind], cursor: str | None, size: int = PAGE) -> Page:
-    """Entries in the order of `kinds`, then of their names. Raises MCPError for a bad cursor."""
+    """A page of entries, ordered by `kinds`, then by name. Raises MCPError for a bad cursor."""
     after = _read(cursor, kinds) if cursor is not None else None
     entries: list[Entry] = []
     for kind in kinds[kinds.index(after.kind) :] if after else kinds:

@@ -1,7 +1,7 @@
-"""The route /mcp: loads the MCP SDK at the first request, and ends its streams in time.
+"""The route /mcp: imports the MCP SDK at the first request, and ends its streams at a stop.
 
-The SDK costs half a second and some 27 MB, which a server that nobody asks in MCP never pays. Its
-sessions live in a task of their own, not in that of the request which happened to be first.
+The SDK costs half a second and some 27 MB, which a server without MCP clients does not pay. Its
+sessions run in a task of their own, not in that of the first request.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ log = logging.getLogger("orchestr8.mcp")
 
 
 def load() -> type[Face]:
-    """The slow part, for a thread. Builds nothing yet.
+    """Import the SDK; slow, so to be called in a thread.
 
-    Two packages of the SDK would import its client and its other servers, which cost 11 MB more.
+    Two of its packages are deferred, as they would import its client and other servers (11 MB).
     """
     defer("mcp")
     defer("mcp.server")
@@ -56,7 +56,7 @@ def load() -> type[Face]:
 
 
 class McpRoute:
-    """The endpoint of an address of MCP. `trouble` says why there is no face."""
+    """The endpoint of one project and face; `trouble` is the error while it is not served."""
 
     def __init__(self, state: State, name: str = "index") -> None:
         self._state, self._name = state, name
@@ -68,7 +68,7 @@ class McpRoute:
         self._failed_at = float("-inf")
 
     async def stop(self) -> None:
-        """Ends all sessions; the requests have ended before, or had their time."""
+        """End all sessions; running requests have ended, or had their time."""
         self._state.ending.set()
         self._over.set()
         if self._life is not None:
@@ -76,7 +76,7 @@ class McpRoute:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope.setdefault("state", {})["account"] = account.get()
-        pairs = [(name, value.strip()) for name, value in scope["headers"]]  # httptools does not
+        pairs = [(name, value.strip()) for name, value in scope["headers"]]  # unlike httptools
         scope, headers = {**scope, "headers": pairs}, dict(pairs)
         if self._face is None:
             _check_first(scope["method"], headers)
@@ -85,7 +85,7 @@ class McpRoute:
             return
         if not is_json(headers):
             raise EncodingRefused("MCP comes as application/json.", CURES["content-type"])
-        body = await read_body(receive)  # as every body is: what is refused is so here, too
+        body = await read_body(receive)  # with the limits of every route
         check_text(body)
         if await answer_plain(self._state, self._name.removesuffix(EVERY), scope, body, send):
             return
@@ -94,19 +94,19 @@ class McpRoute:
             return
         first, accept = read_first(body), headers.get(b"accept", b"")
         scope["state"]["begins"] = first.method == "initialize"
-        sent, accepts_stream = scope, takes_stream(accept)
+        original, accepts_stream = scope, takes_stream(accept)
         one_body = scope["state"][ONE_BODY] = takes_json(accept) and not accepts_stream
-        if one_body or accepts_stream:  # as the SDK wants it of everybody
+        if one_body or accepts_stream:  # the SDK requires both
             others = [pair for pair in pairs if pair[0] != b"accept"]
             scope = {**scope, "headers": [*others, (b"accept", BOTH)]}
         await self._hand_on(scope, again(body, receive), send, bytes(first.id))
         if self._name == "index":
-            self._accepted.learn(sent, body)
+            self._accepted.learn(original, body)
 
     async def _hand_on(
         self, scope: Scope, receive: Receive, send: Send, ident: bytes = b""
     ) -> None:
-        """To the SDK: the call of that id, or a request without one."""
+        """Pass a request on to the SDK; `ident` is the id of its call as JSON, if any."""
         face = await self._opened()
         if face is None:
             await send_error(send, self.trouble)
@@ -124,13 +124,13 @@ class McpRoute:
 
     @property
     def _open_face(self) -> Face | None:
-        """Of the index, if it is there."""
+        """The index's face, if it is loaded and the server is not stopping."""
         opened = self._face if self._name == "index" else None
         is_there = opened is not None and opened.done() and not self._state.ending.is_set()
         return opened.result() if opened is not None and is_there else None
 
     async def _opened(self) -> Face | None:
-        """The face, as soon as it is there; all that ask meanwhile wait for the same one."""
+        """The face, loaded at the first call; None while it cannot be served."""
         if self._state.ending.is_set():
             return None
         if self._face is None:
@@ -151,7 +151,7 @@ class McpRoute:
                 await self._state.ending.wait()
                 face.subscriptions.end()
                 await self._over.wait()
-        except Exception as error:  # else nobody would ever hear of it
+        except Exception as error:  # in a task, where nobody else would log it
             self._failed_at = time.monotonic()
             self.trouble = McpAway(FAILED.format(error), CURE)
             log.exception("MCP cannot be served")
@@ -161,10 +161,8 @@ class McpRoute:
 
 
 def _check_first(method: str, headers: dict[bytes, bytes]) -> None:
-    """Before there was a session, only what may begin one, or needs none, is worth loading for.
-
-    Raises NoSuchAddress, in the words of the SDK, InvalidRequest and EncodingRefused.
-    """
+    """Refuse requests that cannot open a session, so that they do not load the SDK. Raises
+    NoSuchAddress, in the SDK's words, and InvalidRequest."""
     if HEADER in headers:
         raise NoSuchAddress("Session not found", CURES["session"])
     if method != "POST":
@@ -180,7 +178,7 @@ class FirstParams(Struct, rename="camel"):
 
 
 class FirstCall(Struct):
-    """What a session keeps as long as it lives."""
+    """The fields of a call that are read here."""
 
     id: Raw = Raw(b"null")
     method: str = ""
@@ -188,16 +186,16 @@ class FirstCall(Struct):
 
 
 def read_first(body: bytes) -> FirstCall:
-    """Raises InvalidRequest for an `initialize` that says more of a client than is kept."""
+    """Decode a call. Raises InvalidRequest for a large `initialize`, as sessions keep it."""
     try:
         call = _FIRST.decode(body)
     except msgspec.ValidationError:
-        return FirstCall()  # which the SDK refuses in its own words
+        return FirstCall()  # the SDK refuses it
     client = call.params.client_info if call.params else None
     is_long = len(body) > MOST_FIRST or (client and len(client.name) > MOST_NAME)
     if call.method == "initialize" and is_long:
-        said = f"A client says who it is in {MOST_FIRST:,} bytes; its name has {MOST_NAME} at most."
-        raise InvalidRequest(said, "Send less in initialize.")
+        sentence = f"initialize has at most {MOST_FIRST:,} bytes, the client's name {MOST_NAME}."
+        raise InvalidRequest(sentence, "Send less in initialize.")
     return call
 
 
@@ -205,7 +203,7 @@ _FIRST = msgspec.json.Decoder(FirstCall)
 
 
 class McpRoutes:
-    """One for each project and address that was asked in MCP: its sessions hear of no other."""
+    """The endpoints, one for each project and face that was requested."""
 
     def __init__(self, state: State) -> None:
         self._first, self._routes = state, dict[tuple[int, str], tuple[State, McpRoute]]()
@@ -215,7 +213,7 @@ class McpRoutes:
         self._is_open = True
 
     async def stop(self) -> None:
-        """Ends all sessions of all projects."""
+        """End all sessions of all projects."""
         self._is_open = False
         self._first.ending.set()
         await asyncio.gather(*(route.stop() for _, route in self._routes.values()))

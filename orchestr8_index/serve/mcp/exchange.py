@@ -1,7 +1,7 @@
-"""`receive` and `send` of one request that the MCP SDK answers: what it leaves to be desired.
+"""`receive` and `send` of one request to the MCP SDK, which make up for three of its limits.
 
-It knows streams that only the client ends, sends an answer as a stream to who takes none, and
-refuses without a cure.
+Only the client ends its streams; it answers with a stream also clients that accept none; and its
+errors have no cure.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from ...validate import UNDECODABLE
 from ..body import error_body, send_error
 
 BOTH = b"application/json, text/event-stream"
-ONE_BODY = "one_body"  # marks a request that can be asked nothing on its way
-LET_IN = "let_in"  # marks a call that the SDK has let in, with who asks
+ONE_BODY = "one_body"  # marks a request whose client accepts no stream
+LET_IN = "let_in"  # the key of the scope's state for a call that the SDK has accepted
 CUT_OFF = "The answer was cut off: the server is stopping, or the session ended."
 CURES = {
     "accept": "Send `Accept: application/json, text/event-stream` (a GET: text/event-stream).",
@@ -27,20 +27,20 @@ CURES = {
     "protocol": "Send one of the named versions in MCP-Protocol-Version, as in initialize.",
     "parse": "Send one JSON-RPC 2.0 request as the body.",
 }
-"""By a word of what was refused; the first that is in it."""
+"""The cure for an error of the SDK, by the first of these words in its sentence."""
 _JSON = {b"application/json", b"application/*"}
 _STREAMS = {b"*/*", b"text/*", b"text/event-stream"}
 _OF_STREAMS = {b"content-type", b"content-length", b"cache-control", b"x-accel-buffering"}
 
 
 def takes_stream(accept: bytes) -> bool:
-    """By the header: a stream is named, which an answer can be, or nothing is."""
-    named = _named(accept)
-    return bool(named & _STREAMS) or named == {b""}
+    """Whether an Accept header allows an event stream; an empty one does."""
+    kinds = _named(accept)
+    return bool(kinds & _STREAMS) or kinds == {b""}
 
 
 def takes_json(accept: bytes) -> bool:
-    """By the header: JSON is named."""
+    """Whether an Accept header names JSON."""
     return bool(_named(accept) & _JSON)
 
 
@@ -49,12 +49,11 @@ def _named(accept: bytes) -> set[bytes]:
 
 
 class Exchange:
-    """Ends with any of `ends` as if its client had left: no stream outlives the key that opened it,
-    and none holds up a stop of the server.
+    """The pair. When one of `ends` is set, the SDK sees a disconnect, so that no stream outlives
+    its key or delays a stop.
 
-    `one_body`: the client takes no stream. Of one it gets the last event, which is the answer; what
-    came before it (progress, logs) has no place in one body. `refusal` is why something could not
-    be sent: the SDK wraps that in a group of exceptions, or writes it to the log and goes on.
+    `one_body`: the client accepts no stream and gets its last event, the response, as a body.
+    `refusal` is the error of a `send`, which the SDK wraps in an ExceptionGroup or only logs.
     """
 
     def __init__(
@@ -62,7 +61,7 @@ class Exchange:
     ) -> None:
         self._receive, self._send, self._one_body, self._ends = receive, send, one_body, ends
         self._is_open = False
-        self._held: Message | None = None  # the start of what is changed once it is whole
+        self._held: Message | None = None  # the start of a response that is changed when complete
         self._body = bytearray()
         self.refusal: RequestError | None = None
 
@@ -102,33 +101,33 @@ class Exchange:
 
     async def _send_held(self, start: Message) -> None:
         if start["status"] >= 400:
-            whole, kept = _cured(bytes(self._body)), list(start["headers"])
+            body, pairs = _cured(bytes(self._body)), list(start["headers"])
         else:
             data = [line[5:].strip() for line in self._body.splitlines() if line[:5] == b"data:"]
             if not data or not data[-1]:
                 await send_error(self._send, McpAway(CUT_OFF))
                 return
-            kept = [pair for pair in start["headers"] if pair[0].lower() not in _OF_STREAMS]
-            whole, kept = bytes(data[-1]), [*kept, (b"content-type", b"application/json")]
-        headers = [pair for pair in kept if pair[0] != b"content-length"]
-        length = (b"content-length", b"%d" % len(whole))
+            pairs = [pair for pair in start["headers"] if pair[0].lower() not in _OF_STREAMS]
+            body, pairs = bytes(data[-1]), [*pairs, (b"content-type", b"application/json")]
+        headers = [pair for pair in pairs if pair[0] != b"content-length"]
+        length = (b"content-length", b"%d" % len(body))
         await self._send({**start, "headers": [*headers, length]})
-        await self._send({"type": "http.response.body", "body": whole})
+        await self._send({"type": "http.response.body", "body": body})
 
     async def finish(self, ident: bytes) -> None:
-        """Complete a response that was begun and cut off: with its error, where it is a stream that
-        answers the call `ident`. Raises the refusal where it is none."""
-        said = b""
+        """Complete a response that was cut off; a stream gets its refusal as the response to the
+        call `ident`. Raises the refusal if no stream was begun."""
+        last = b""
         if self.refusal is not None:
             if not (self._is_open and ident):
                 raise self.refusal
-            said = b"data: %b\r\n\r\n" % error_body(ident, self.refusal)
-        if self._is_open and (said or any(end.is_set() for end in self._ends)):
-            await self._pass_on({"type": "http.response.body", "body": said, "more_body": False})
+            last = b"data: %b\r\n\r\n" % error_body(ident, self.refusal)
+        if self._is_open and (last or any(end.is_set() for end in self._ends)):
+            await self._pass_on({"type": "http.response.body", "body": last, "more_body": False})
 
 
 def _cured(body: bytes) -> bytes:
-    """With a cure, where it is an error of JSON-RPC that has none and no other data."""
+    """A JSON-RPC error with a cure added, if it has no data; any other body as it is."""
     try:
         decoded = msgspec.json.decode(body)
         error = decoded["error"]

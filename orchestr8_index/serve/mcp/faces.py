@@ -1,4 +1,4 @@
-"""Another product's tools and addresses in MCP."""
+"""Another product's tools and resources in MCP."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .tools import COPIES, WHOLE, encoded, hold, with_progress
 
 
 class FaceTools:
-    """The tools of one face; of a name with EVERY those for the curious, too."""
+    """The tools of one face; with the suffix EVERY also its `extra` ones."""
 
     def __init__(self, state: State, name: str) -> None:
         self._state, self.face = state, load(name.removesuffix(EVERY))
@@ -45,7 +45,7 @@ class FaceTools:
         return _answer(ctx, self.face, *await with_progress(ctx, work))
 
 
-def _text(face: Product, answer: Any) -> str:  # fit for a model, where it tells what agents said
+def _text(face: Product, answer: Any) -> str:  # agents' messages are cleaned for models
     return msgspec.json.encode(fit(answer, lines=True) if face.talk else answer).decode()
 
 
@@ -57,7 +57,7 @@ def _answer(ctx: Ctx, face: Product, answer: Any, is_success: bool) -> dict[str,
 
 
 class FaceResources(Resources):
-    """The addresses that a face can read."""
+    """The resources of a face."""
 
     def __init__(self, state: State, face: Product) -> None:
         super().__init__(state)
@@ -72,7 +72,7 @@ class FaceResources(Resources):
         return _text(self._face, answer) if answer is not None else None, JSON
 
     async def _held(self, uri: str) -> Any:
-        """None for nothing, or nothing that the caller may see."""
+        """The resource at a URI; None without one that the caller may see."""
         if self._face.read is None:
             return None
         try:

@@ -1,4 +1,4 @@
-"""MCP prompts: every command is one, and its arguments go where the command wants them."""
+"""MCP prompts: each command is one, with its arguments filled in."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LONGEST_DESCRIPTION = 300
 ARGUMENTS = "arguments"
 NOT_FOR_PEOPLE = ("model", "nobody")
 PLACE = "$ARGUMENTS"
-MOST_TEXT = 2_000_000  # characters, with the arguments wherever the command wants them
+MOST_TEXT = 2_000_000  # characters of a prompt with its arguments
 _NUMBERED = re.compile(r"\$([1-9])(?!\d)")
 
 
@@ -51,14 +51,14 @@ class Prompts(OfProject):
 
 
 def filled(text: str, arguments: str) -> str:
-    """The text with the arguments in their places; where it has none, they stand at its end."""
+    """The text with $ARGUMENTS or $1 to $9 replaced; without these, arguments are appended."""
     if PLACE in text:
         return text.replace(PLACE, arguments)
     words = arguments.split()
     if not words:
         return text
     if _NUMBERED.search(text):
-        return _NUMBERED.sub(lambda found: _word(words, int(found[1])), text)
+        return _NUMBERED.sub(lambda match: _word(words, int(match[1])), text)
     return f"{text}\n\nArguments: {arguments}"
 
 

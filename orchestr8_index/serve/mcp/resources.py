@@ -27,8 +27,8 @@ MOST_COMPLETIONS = 100  # the protocol's own limit
 
 
 class Resources(OfProject):
-    """The addresses of a face; each kind of face says what it has. `fixed` are listed: address,
-    name and description; `patterns` are described by their URI templates."""
+    """The resources of a face. `fixed` are those listed: (URI, name, description); `patterns` are
+    those described by URI templates."""
 
     fixed: tuple[tuple[str, str, str], ...] = ()
     patterns: tuple[types.ResourceTemplate, ...] = ()
@@ -48,7 +48,7 @@ class Resources(OfProject):
     async def read(
         self, ctx: Ctx, params: types.ReadResourceRequestParams
     ) -> types.ReadResourceResult:
-        """Raises MCPError for an address that holds nothing that the caller may see."""
+        """Read a resource. Raises MCPError when there is none that the caller may see."""
         text, kind = await self.text_at(params.uri)
         if text is None:
             cure = "List the resources, or complete a template, for those that exist."
@@ -59,18 +59,18 @@ class Resources(OfProject):
         return types.ReadResourceResult(contents=[contents])
 
     async def text_at(self, uri: str) -> tuple[str | None, str]:
-        """What an address holds, None for nothing, and its type."""
+        """(text, media type) of the resource at a URI; the text is None without one."""
         raise NotImplementedError
 
     async def complete(self, ctx: Ctx, params: types.CompleteRequestParams) -> types.CompleteResult:
         return types.CompleteResult(completion=types.Completion(values=[], total=0, has_more=False))
 
     def follows(self, uri: str) -> bool:
-        """Whether a change of the shared state may change it."""
+        """Whether a change of the shared state may change the resource."""
         return False
 
     async def version_of(self, uri: str) -> str:
-        """What an address holds now for the caller, in short; "" for nothing."""
+        """A text that changes with the resource as the caller sees it; "" without one."""
         raise NotImplementedError
 
 
@@ -139,7 +139,7 @@ class IndexResources(Resources):
         return "" if place is None else index.segments[kind].entry(place).digest
 
     async def complete(self, ctx: Ctx, params: types.CompleteRequestParams) -> types.CompleteResult:
-        """Plugins and names for the templates that begin with what was typed."""
+        """Complete a plugin or a name in a URI template."""
         begun = fold_name(params.argument.value)
         names = dict.fromkeys(self._names(params))
         values = [name for name in names if fold_name(name).startswith(begun)]
@@ -164,7 +164,7 @@ class IndexResources(Resources):
 
 
 def entry_text(index: Index, uri: str) -> str | None:
-    """The text of the entry at an address; None where there is none."""
+    """The text of the entry at a URI; None without one."""
     named = entry_at(uri)
     if named is None:
         return None
@@ -174,7 +174,7 @@ def entry_text(index: Index, uri: str) -> str | None:
 
 
 def describe(state: State) -> dict[str, Any]:
-    """What is indexed: counts in all and by plugin, and which generation serves."""
+    """The index's generation, and the number of entries in all and by plugin."""
     index, plugins = state.index, dict[str, dict[str, int]]()
     for kind in KINDS:
         for plugin, _ in index.segments[kind].owners:
@@ -189,7 +189,7 @@ def describe(state: State) -> dict[str, Any]:
 
 
 def patterns(state: State) -> dict[str, Any]:
-    """The plans that worked, most used first."""
+    """The patterns that are offered, the most used first."""
     every = offered(state)
     best = sorted(every, key=lambda pattern: (-pattern.uses, pattern.id))[:MOST_PATTERNS]
     names = ("goal", "agent_sequence", "success_count", "failure_count")

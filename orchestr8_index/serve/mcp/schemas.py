@@ -1,8 +1,8 @@
 """What a model sees of a method: the JSON schemas of its params and result, and its result.
 
-A host sends the schemas of the params with every request to its model: titles, definitions, limits
-and defaults that say nothing are left out. What is left out is checked all the same. Of results,
-fields for programs and what is empty are left out.
+A host sends the schemas of the params with every request to its model, so titles, definitions,
+limits and empty defaults are left out; the server checks them all the same. Results have neither
+the fields for programs nor empty ones.
 """
 
 from __future__ import annotations
@@ -29,10 +29,8 @@ _LIST_LIMITS = ("minItems", "maxItems", "default")
 
 
 def input_schema(params: type[Struct]) -> JsonSchema:
-    """The struct's fields but those for programs, the required ones first.
-
-    What is to be done is `task` in every tool.
-    """
+    """The schema of a tool's arguments, the required ones first, without those for programs; the
+    field that says what is to be done is called `task` in every tool."""
     schema = _small(*_root(params), described=True)
     fields, required = schema["properties"], schema.get("required", [])
     optional = [
@@ -48,20 +46,18 @@ def input_schema(params: type[Struct]) -> JsonSchema:
 
 
 def without_limits(schema: JsonSchema) -> JsonSchema:
-    """Without what a model rarely breaks, and is told if it does: lengths, patterns, minima."""
-    kept = {key: value for key, value in schema.items() if key not in _LIMITS}
-    if "items" in kept:
-        kept["items"] = without_limits(kept["items"])
-    fields = kept.get("properties", {})
+    """The schema without lengths, patterns and minima, which models rarely violate."""
+    small = {key: value for key, value in schema.items() if key not in _LIMITS}
+    if "items" in small:
+        small["items"] = without_limits(small["items"])
+    fields = small.get("properties", {})
     named = {name: without_limits(field) for name, field in fields.items()}
-    return {**kept, "properties": named} if named else kept
+    return {**small, "properties": named} if named else small
 
 
 def output_schema(result: Any) -> JsonSchema:
-    """Of a method's result, as a model gets it.
-
-    Nested structs say nothing about what must be there: they leave out what is empty.
-    """
+    """The schema of a method's result as a model gets it. Nested structs have no `required`, as
+    their empty fields are left out."""
     schema: JsonSchema = _optional_within(_small(*_root(model_view(result))))
     if may_lack(result):
         schema["properties"] = {"found": {"type": "boolean"}, **schema["properties"]}
@@ -81,7 +77,7 @@ def _followed(schema: JsonSchema, defs: dict[str, JsonSchema]) -> JsonSchema:
 
 
 def _small(schema: JsonSchema, defs: dict[str, JsonSchema], described: bool = False) -> JsonSchema:
-    """With the words about fields where they are `described`."""
+    """A schema without what models do not need; `described` keeps the fields' descriptions."""
     schema = _followed(_not_null(schema), defs)
     left_out = (*_WORDS, *_LIMITS) if described else _WORDS
     small = {key: value for key, value in schema.items() if key not in left_out}
@@ -89,7 +85,7 @@ def _small(schema: JsonSchema, defs: dict[str, JsonSchema], described: bool = Fa
         small = {"type": "string", **small}  # some hosts take no choice without its type
     if "properties" in small:
         small["properties"] = {
-            name: _told(field, described) | _small(field, defs, described)
+            name: _description(field, described) | _small(field, defs, described)
             for name, field in small["properties"].items()
         }
     if "items" in small:
@@ -100,13 +96,13 @@ def _small(schema: JsonSchema, defs: dict[str, JsonSchema], described: bool = Fa
     return {key: value for key, value in small.items() if not _says_nothing(key, value)}
 
 
-def _told(schema: JsonSchema, described: bool) -> JsonSchema:
+def _description(schema: JsonSchema, described: bool) -> JsonSchema:
     description = _not_null(schema).get("description")
     return {"description": description} if described and description else {}
 
 
 def _not_null(schema: JsonSchema) -> JsonSchema:
-    """`X | None` is X that may be left out."""
+    """The schema of X for `X | None`, which a model may leave out."""
     choices = [choice for choice in schema.get("anyOf", []) if choice != {"type": "null"}]
     return choices[0] if len(choices) == 1 else schema
 
@@ -126,17 +122,15 @@ def _optional_within(value: Any, is_root: bool = True) -> Any:
         return [_optional_within(item, False) for item in value]
     if not isinstance(value, dict):
         return value
-    kept = {key: _optional_within(item, False) for key, item in value.items()}
-    if not is_root and isinstance(kept.get("properties"), dict):
-        kept.pop("required", None)
-    return kept
+    small = {key: _optional_within(item, False) for key, item in value.items()}
+    if not is_root and isinstance(small.get("properties"), dict):
+        small.pop("required", None)
+    return small
 
 
 def slim(method: Method, result: bytes) -> Any:
-    """The tool's result from the method's as JSON.
-
-    Of a method that may have no result, it begins with `found`, which stands alone if false.
-    """
+    """The tool's result from the method's, which is JSON. For a method that may answer null it has
+    `found`, alone if that is false."""
     if method.face == "coordinate":
         return without_null(msgspec.json.decode(result))
     if result == b"null":
@@ -146,7 +140,7 @@ def slim(method: Method, result: bytes) -> Any:
 
 
 def without_null(result: dict[str, Any]) -> dict[str, Any]:
-    """What a row does not have, it does not say; a shared value that is null stays."""
+    """The result without null fields in its rows, except a shared value that is null."""
     return {
         name: [_row(row) for row in rows] if isinstance(rows, list) else rows
         for name, rows in result.items()
@@ -160,7 +154,7 @@ def _row(row: Any) -> Any:
 
 
 def is_deep(value: Any) -> bool:
-    """Whether lists and objects nest over MOST_DEEP deep in it."""
+    """Whether lists and objects nest deeper than MOST_DEEP levels."""
     level = [value]
     for _ in range(MOST_DEEP):
         within = (each.values() if isinstance(each, dict) else each for each in level)
@@ -176,7 +170,7 @@ def may_lack(result: Any) -> bool:
 
 
 def model_view(result: Any) -> type[Struct]:
-    """The struct for a result's type; None is left out."""
+    """The struct that a model gets for a result's type (of `X | None` that for X)."""
     (struct,) = (kind for kind in (*get_args(result), result) if is_struct(kind))
     return _view(struct, within=False)
 
@@ -200,7 +194,7 @@ def _view(struct: type[Struct], within: bool) -> type[Struct]:
 
 
 def _default(field: FieldInfo, within: bool) -> tuple[Any, ...]:
-    """Within a result a list or what may be None is left out when it is empty."""
+    """A field's default; within a result, empty lists and None are defaults, so left out."""
     if field.default_factory is not msgspec.NODEFAULT:
         return (msgspec.field(default_factory=field.default_factory),)
     if field.default is not msgspec.NODEFAULT:
@@ -211,7 +205,7 @@ def _default(field: FieldInfo, within: bool) -> tuple[Any, ...]:
 
 
 def _view_of(kind: Any) -> Any:
-    """The type with a view in the place of every struct."""
+    """The type with each struct in it replaced by its view."""
     if is_struct(kind):
         return _view(kind, within=True)
     parts = [_view_of(part) for part in get_args(kind)]

@@ -1,4 +1,4 @@
-"""The MCP face: the SDK's server with our functions, and its sessions over HTTP."""
+"""An MCP endpoint: the SDK's server with our handlers, and its sessions over HTTP."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from .faces import FaceTools
 
 NAME, TITLE = "orchestr8", "Orchestr8 Index"
-IDLE_SECONDS = 1800.0  # then a session ends: a host that crashed never ends its own
+IDLE_SECONDS = 1800.0  # after which a session ends, as a host that crashed does not end it
 CACHE_MS = {
     "server/discover": 3_600_000,
     "tools/list": 3_600_000,
@@ -45,7 +45,7 @@ CHANGING = NotificationOptions(prompts_changed=True, resources_changed=True)
 
 
 class McpServer(Server[dict[str, Any]]):
-    """The SDK's server, which says in the eras with a handshake too that lists may change."""
+    """The SDK's server, which also announces changing lists to clients with a handshake."""
 
     tools: Tools | FaceTools
     subscriptions: Subscriptions
@@ -61,7 +61,7 @@ class McpServer(Server[dict[str, Any]]):
 
 
 class Face:
-    """The application on /mcp, or on another address of it, once its life has begun."""
+    """The ASGI application of an MCP endpoint, to be used within its `life`."""
 
     def __init__(self, state: State, face: str = "index") -> None:
         server, most = make_server(state, face), state.settings.limits.max_body
@@ -82,7 +82,7 @@ class Face:
         await self._sessions.handle_request(scope, receive, send)
 
     async def _make_room(self) -> None:
-        """A host that lost its session begins another; one that is refused cannot do anything."""
+        """End an old session if there are too many, as hosts that lose theirs open new ones."""
         sessions, who = self._gate.sessions, caller.get()
         faces = {ident: face for face in sessions.faces for ident in face.open}
         most_of_one = self._gate.shares.streams.part_of(who)
@@ -91,19 +91,18 @@ class Face:
 
     @property
     def open(self) -> Collection[str]:
-        """The idents of its sessions."""
-        return self._sessions._server_instances  # there is no public way to them
+        """The ids of its sessions."""
+        return self._sessions._server_instances  # the SDK has no public access to them
 
     def touch(self, ident: str) -> bool:
-        """Whether that session is open, which lives on as after any request of its client; ""
-        stands for the era without sessions."""
+        """Renew a session's idle time; False if it is not open. "" (no session) is always open."""
         if not ident:
             return True
         transport = self._sessions._server_instances.get(ident)
         idle = transport.idle_scope if transport else None
         if transport is None or transport.is_terminated or idle is None or idle.cancel_called:
             return False
-        if idle.deadline != math.inf:  # as it is while the SDK answers another request
+        if idle.deadline != math.inf:  # infinite while the SDK answers another request
             idle.deadline = anyio.current_time() + IDLE_SECONDS
         return True
 
@@ -123,7 +122,7 @@ class Face:
 
 
 def make_server(state: State, face: str = "index") -> McpServer:
-    """For the index; for the shared state, `coordinate`, or `all` of both; for another product."""
+    """The SDK's server for a face: `index`, `coordinate`, `all` (both), or another product's."""
     tools, resources, skills = *_parts(state, face), Skills(state)
     prompts, subscriptions = Prompts(state), Subscriptions(state, resources)
     has_index = face in ("index", "all")
@@ -133,7 +132,7 @@ def make_server(state: State, face: str = "index") -> McpServer:
         title=TITLE,
         instructions=tools.instructions,
         cache_hints={method: CacheHint(life) for method, life in CACHE_MS.items()},  # type: ignore[misc]
-        get_tool_input_schema=lambda name: None,  # no field of ours travels in a header
+        get_tool_input_schema=lambda name: None,  # no argument is mirrored in a header
         on_list_tools=tools.listed,  # type: ignore[arg-type]
         on_call_tool=tools.call,  # type: ignore[arg-type]
         on_list_resources=resources.listed,
@@ -147,7 +146,7 @@ def make_server(state: State, face: str = "index") -> McpServer:
         on_completion=resources.complete,
     )
     server.tools, server.subscriptions = tools, subscriptions
-    server.middleware[:] = [translate_errors, Roots(state)]  # no spans: nobody collects them
+    server.middleware[:] = [translate_errors, Roots(state)]  # without the SDK's tracing
     if face != "index":
         server.middleware.append(identify(state, getattr(tools, "face", None)))
     initialized = "notifications/initialized"
@@ -161,7 +160,7 @@ def make_server(state: State, face: str = "index") -> McpServer:
 
 
 def _parts(state: State, face: str) -> tuple[Tools | FaceTools, Resources]:
-    """The tools and the addresses of a face; all but those of the index are loaded for it."""
+    """The tools and resources of a face; modules of other faces than the index are imported."""
     if face not in INSTRUCTIONS_OF:
         from .faces import FaceResources, FaceTools
 
@@ -176,7 +175,7 @@ def _parts(state: State, face: str) -> tuple[Tools | FaceTools, Resources]:
 
 
 async def translate_errors(ctx: Any, call_next: CallNext) -> HandlerResult:
-    """An error of the family is the same error here: code, sentence, and the cure in its data."""
+    """Turn a RequestError into an MCPError of the same code and sentence, with the cure as data."""
     try:
         return await call_next(ctx)
     except RequestError as error:

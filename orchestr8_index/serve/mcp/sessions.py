@@ -1,8 +1,8 @@
-"""Which project does a session mean, and which agent asks in it?
+"""The project and the agent of an MCP session.
 
-Clients before 2026 may be asked for their roots. One is asked once, on the stream of a request for
-which it waits anyway, and again when it says that they are others. A header, an address and the
-bridge's folder say it better: who names one of these is not asked.
+Clients before 2026 may be asked for their roots: once, on the stream of a request, and again when
+they say that these changed. A client that names its project by header, path or the bridge's folder
+is not asked.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from .exchange import ONE_BODY
 if TYPE_CHECKING:
     from ...faces.face import Product
 
-SECONDS = 1.0  # for which a client is waited for
+SECONDS = 1.0  # the timeout of the request for roots
 WITHOUT = ("initialize", "ping", "tools/list", "logging/setLevel")
 CHANGED = "notifications/roots/list_changed"
 TOOL_USE = "claudecode/toolUseId"
@@ -45,7 +45,7 @@ _meant: contextvars.ContextVar[State | None] = contextvars.ContextVar("meant", d
 
 
 class OfProject:
-    """Answers from the project that the session means, else from that of its address."""
+    """A base for handlers: `_state` is the project of the session's roots, else of its URL."""
 
     def __init__(self, state: State) -> None:
         self._addressed = state
@@ -56,14 +56,14 @@ class OfProject:
 
 
 class Roots:
-    """A middleware: the folder of each session, "" for one that names none."""
+    """A middleware that finds each session's project by its first root."""
 
     def __init__(self, state: State) -> None:
         self._projects = state.projects
         self._folders: WeakKeyDictionary[Connection, str] = WeakKeyDictionary()
 
     async def __call__(self, ctx: Any, call_next: CallNext) -> HandlerResult:
-        asking, connection = caller.get(), ctx.session._connection  # as `session` is each request's
+        asking, connection = caller.get(), ctx.session._connection  # `session` is per request
         if ctx.method == CHANGED:
             self._folders.pop(connection, None)
         if ctx.request_id is None or ctx.method in WITHOUT or not self._may_be_asked(ctx, asking):
@@ -77,7 +77,7 @@ class Roots:
             _meant.reset(token)
 
     def _may_be_asked(self, ctx: Any, asking: Principal) -> bool:
-        """Only this user's own programs are believed what folders there are."""
+        """Whether the client has roots, is a program of this user, and names no project."""
         capabilities = ctx.session.client_capabilities
         has_roots = capabilities is not None and capabilities.roots is not None
         return has_roots and asking.own and not asking.tree and not asking.project
@@ -91,7 +91,7 @@ class Roots:
 
 
 async def _first_root(ctx: Any) -> str:
-    """The first folder that is there; "" where none is, or the client does not answer."""
+    """The first root that is an existing folder; "" for none, or without an answer."""
     state = ctx.request.scope.get("state", {}) if ctx.request is not None else {}
     if not ctx.session.can_send_request or state.get(ONE_BODY):
         return ""
@@ -108,12 +108,12 @@ async def _first_root(ctx: Any) -> str:
 
 
 def identify(state: State, face: Product | None = None) -> ServerMiddleware[Any]:
-    """A middleware: who asks, as the face knows it, or the shared state. By its key and what it
-    calls itself, else by the name of its client; by the hook that told of this use of a tool."""
+    """A middleware that sets the agent of a call: by a hook that reported this tool use, else by
+    its key and agent name, else by the client's name."""
 
     async def identified(ctx: Ctx, call_next: CallNext) -> HandlerResult:
-        said = ctx.session.client_params
-        client = STRANGE.sub("-", said.client_info.name)[:MOST_NAME] if said else ""
+        params = ctx.session.client_params
+        client = STRANGE.sub("-", params.client_info.name)[:MOST_NAME] if params else ""
         with named(face, session_of(ctx), client):
             token = speaking.set(_hooked(state, ctx, caller.get()))
             try:
@@ -125,7 +125,7 @@ def identify(state: State, face: Product | None = None) -> ServerMiddleware[Any]
 
 
 def session_of(ctx: Ctx) -> str:
-    """The id of the request's session, "" without one."""
+    """The id of the request's session; "" without one."""
     return ctx.request.headers.get(HEADER.decode(), "") if ctx.request is not None else ""
 
 

@@ -1,4 +1,4 @@
-"""The addresses of the shared state in MCP."""
+"""The resources of the shared state in MCP."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def is_shared(uri: str) -> bool:
 def read_address(
     connection: sqlite3.Connection, shared: Coordination, who: Caller, uri: str, limit: int = SHOWN
 ) -> Any:
-    """What an address holds for this caller, None for nothing. Raises RequestError."""
+    """The resource at a URI for this caller, None without one. Raises RequestError."""
     scheme, _, rest = unquote(uri).partition("://")
     who.require("read")
     if uri == LOCKS:
@@ -49,14 +49,14 @@ def read_address(
         rows, _, _ = present(connection, shared.clock, who.project, keys, "", 1)
         return rows[0] if rows and not rest.startswith("@") else None
     if scheme == "session":
-        told = sessions.get_session(connection, who.project, rest)
-        asked = SessionCall(action="read", id=rest, limit=limit)
-        return {**told, **sessions.read_session(connection, who, asked), "rev": None}
+        session = sessions.get_session(connection, who.project, rest)
+        query = SessionCall(action="read", id=rest, limit=limit)
+        return {**session, **sessions.read_session(connection, who, query), "rev": None}
     return None
 
 
 class SharedResources(Resources):
-    """The addresses of the shared state, beside those of an index where the face has both."""
+    """The resources of the shared state, and those of `beside` if the face has both."""
 
     fixed = ((LOCKS, "locks", "Who holds what."), (INBOX, "inbox", "What waits for you."))
     patterns = tuple(
@@ -74,8 +74,8 @@ class SharedResources(Resources):
         own = await super().listed(ctx, params)
         if self._beside is None:
             return own
-        told = await self._beside.listed(ctx, params)
-        return told.model_copy(update={"resources": [*own.resources, *told.resources]})
+        page = await self._beside.listed(ctx, params)
+        return page.model_copy(update={"resources": [*own.resources, *page.resources]})
 
     async def templates(
         self, ctx: Ctx, params: types.PaginatedRequestParams | None
@@ -114,5 +114,5 @@ class SharedResources(Resources):
             return await self._beside.version_of(uri) if self._beside else ""
         held = await self._held(uri, SHOWN if uri == INBOX else 1)
         if held is not None and "session" in held:
-            held["session"].pop("last")  # a private message of others moves it
+            held["session"].pop("last")  # changes with private messages of others, too
         return msgspec.json.encode(held).decode() if held is not None else ""

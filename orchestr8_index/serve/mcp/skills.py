@@ -1,8 +1,8 @@
-"""The skills extension of MCP: skills as entries with digests, and their files.
+"""The skills extension of MCP: skills with the digests of their files, and the files.
 
-A skill is served as `skill://plugin/name/SKILL.md` if its folder is what the Agent Skills format
-wants; the others remain readable as `orchestr8://skills/plugin/name`. Links are not followed, and a
-file is found in the folder's own list, never by joining what a caller sent.
+A skill is served as `skill://plugin/name/SKILL.md` if its folder fits the Agent Skills format; all
+can be read as `orchestr8://skills/plugin/name`. Links are not followed, and a file is looked up in
+the folder's listing, never by joining paths that a caller sent.
 """
 
 from __future__ import annotations
@@ -52,19 +52,19 @@ _HEADER = re.compile(r"---\r?\n(.*?)\r?\n---[ \t]*(?:\r?\n|\Z)", re.DOTALL)
 
 
 class SkillParams(types.RequestParams):
-    """Which skill: its address."""
+    """The URI of a skill."""
 
     uri: str
 
 
 class DirectoryParams(types.PaginatedRequestParams):
-    """Which folder of skills: its address, and the page."""
+    """The URI of a folder of a skill, and the page."""
 
     uri: str
 
 
 class Skills(OfProject):
-    """The skills and their files, by the extension `io.modelcontextprotocol/skills`."""
+    """The handlers of the extension `io.modelcontextprotocol/skills`."""
 
     async def listed(self, ctx: Ctx, params: types.PaginatedRequestParams) -> dict[str, Any]:
         index = self._state.index
@@ -83,7 +83,7 @@ class Skills(OfProject):
         return {"skill": row, **FRESH}
 
     def _row(self, index: Index, entry: Entry | None) -> dict[str, Any] | None:
-        """The extension's entry for a skill; None where its folder does not fit."""
+        """The extension's row for a skill; None when its folder does not fit the format."""
         if entry is None or not _may_serve(entry):
             return None
         try:
@@ -100,7 +100,7 @@ class Skills(OfProject):
         return row if fields["name"] == entry.name else None
 
     def resources(self, entry: Entry) -> list[types.Resource]:
-        """The manifest as a resource, for the list of all; the file itself is not read."""
+        """The skill's SKILL.md as a row of `resources/list`; [] if it is not served."""
         if not _may_serve(entry):
             return []
         uri, description = f"{_root(entry)}/{MANIFEST}", for_model(entry.description)
@@ -109,19 +109,19 @@ class Skills(OfProject):
         ]
 
     async def read(self, uri: str, ctx: Ctx | None = None) -> types.ReadResourceResult | None:
-        """A file of a skill; None for an address that is none of this scheme."""
+        """A file of a skill; None for a URI of another scheme. Raises MCPError without a file."""
         if not uri.startswith(SCHEME):
             return None
-        found = await asyncio.to_thread(_file_at, self._state.index, uri)
-        if found is not None and ctx is not None:
-            hold(ctx, COPIES * min(found[1].size, MOST_READ))
-        contents = await asyncio.to_thread(_contents, uri, *found) if found else None
+        located = await asyncio.to_thread(_file_at, self._state.index, uri)
+        if located is not None and ctx is not None:
+            hold(ctx, COPIES * min(located[1].size, MOST_READ))
+        contents = await asyncio.to_thread(_contents, uri, *located) if located else None
         if contents is None:
             raise _unknown(uri, "resource")
         return types.ReadResourceResult(contents=[contents])
 
     async def directory(self, ctx: Ctx, params: DirectoryParams) -> dict[str, Any]:
-        """The direct children of a skill's folder, or of one within it."""
+        """The direct children of a skill's folder or subfolder."""
         children = await asyncio.to_thread(_children, self._state.index, params.uri)
         if not children:
             raise _unknown(params.uri, "directory")
@@ -129,7 +129,7 @@ class Skills(OfProject):
 
 
 def locate(index: Index, uri: str) -> tuple[Entry, str] | None:
-    """The skill that an address lies in, and the path within its folder ("" is the folder)."""
+    """(skill, path in its folder, "" for the folder itself) of a URI; None without such a skill."""
     parts = uri.removeprefix(SCHEME).split("/")
     if not uri.startswith(SCHEME) or len(parts) < 2:
         return None
@@ -159,7 +159,7 @@ def quoted(path: str) -> str:
 
 
 def _files_at(index: Index, uri: str) -> tuple[Entry | None, str, list[SkillFile]]:
-    """(the skill, path within it, its files); no files where there is no skill."""
+    """(skill, path in its folder, all its files) of a URI; no files without a skill that fits."""
     entry, path = locate(index, uri) or (None, "")
     try:
         files = SkillFolder(index, entry).files() if entry else []
@@ -169,7 +169,7 @@ def _files_at(index: Index, uri: str) -> tuple[Entry | None, str, list[SkillFile
 
 
 def _digested(root: str, folder: SkillFolder, file: SkillFile) -> dict[str, Any] | None:
-    """None for a file that holds a key."""
+    """A file's URI, digest and size; None for one that contains a secret."""
     digest, size = hashlib.sha256(), 0
     try:
         for piece in folder.read(file):
@@ -177,19 +177,19 @@ def _digested(root: str, folder: SkillFolder, file: SkillFile) -> dict[str, Any]
             size += len(piece)
     except HeldBack:
         return None
-    said = f"sha256:{digest.hexdigest()}"
-    return {"uri": f"{root}/{quoted(file.path)}", "digest": said, "size": size}
+    uri = f"{root}/{quoted(file.path)}"
+    return {"uri": uri, "digest": f"sha256:{digest.hexdigest()}", "size": size}
 
 
 def _file_at(index: Index, uri: str) -> tuple[SkillFolder, SkillFile] | None:
-    """A file of a skill, found in the folder's own list."""
+    """The file of a skill at a URI, looked up in the folder's listing."""
     entry, path, files = _files_at(index, uri)
     file = next((each for each in files if quoted(each.path) == path), None)
     return (SkillFolder(index, entry), file) if entry and file else None
 
 
 def _contents(uri: str, folder: SkillFolder, file: SkillFile) -> Contents | None:
-    """What is too large to be carried is told by size, digest and path instead."""
+    """A file's contents; of one that is too large its size, digest and path. None if unfit."""
     try:
         if file.size <= MOST_READ:
             return _whole(uri, b"".join(folder.read(file, MOST_READ)), file.path)
@@ -198,8 +198,8 @@ def _contents(uri: str, folder: SkillFolder, file: SkillFile) -> Contents | None
         return None
     if row is None:
         return None
-    told = {"size": row["size"], "digest": row["digest"], "path": folder.place(file)}
-    text = msgspec.json.encode(told).decode()
+    about = {"size": row["size"], "digest": row["digest"], "path": folder.place(file)}
+    text = msgspec.json.encode(about).decode()
     return types.TextResourceContents(uri=uri, mime_type="application/json", text=text)
 
 
@@ -235,8 +235,8 @@ def _mime_type(path: str) -> str:
 
 
 def read_fields(data: bytes, limits: ReadLimits = USUAL) -> dict[str, Any]:
-    """The header's fields, none mended: a host compares them with the file. Raises Unfit."""
-    import yaml  # which the server needs for nothing else
+    """The frontmatter as it is, unrepaired, as a host compares it with the file. Raises Unfit."""
+    import yaml  # the server has no other use for it
 
     from ...catalog.frontmatter import Hostile, load_strict
 
@@ -257,7 +257,7 @@ def read_fields(data: bytes, limits: ReadLimits = USUAL) -> dict[str, Any]:
 
 @functools.cache
 def _json_loader() -> type[TextLoader]:
-    """YAML 1.2's core schema, which is what JSON can say: `yes` and dates stay text."""
+    """A YAML loader with the core schema of YAML 1.2: `yes` and dates stay text, as in JSON."""
     from ...catalog.frontmatter import TextLoader
 
     class JsonLoader(TextLoader):

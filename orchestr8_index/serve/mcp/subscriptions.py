@@ -1,7 +1,7 @@
-"""Tells MCP clients of both eras what has changed after a new generation or a report.
+"""Notifies MCP clients of both eras of changed resources and lists.
 
-A notification is a hint without replay: who was away asks again. Before 2026 a client subscribes to
-one address at a time and is told on its session's stream; since then it listens on a request.
+Notifications are not replayed to clients that were disconnected. Before 2026 a client subscribes to
+one URI at a time and is notified on its session's stream; since then it listens on a request.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ from ..state import State
 from .resources import Resources
 from .sessions import Ctx
 
-MOST_WATCHED = 1000  # addresses of one client
+MOST_WATCHED = 1000  # URIs of one client
 MOST_ADDRESS = 2000  # characters
-UNSEEN = "?"  # of an address that is watched and was not looked at yet
+UNSEEN = "?"  # the version of a URI that was not read yet
 PATIENCE = 5.0  # seconds that a client may take to read its notifications
 
 
 @dataclass(slots=True, eq=False)
 class Subscriber:
-    """A client, and for each address that it watches what that held when last looked at."""
+    """A client; `watched` has for each URI the version that was read last."""
 
     send: Callable[[ServerEvent], Awaitable[None]]
     who: Principal
@@ -49,7 +49,7 @@ class Subscriber:
 
 
 class Subscriptions:
-    """Who wants to be told of which change, in both eras of the protocol."""
+    """The subscribed clients of one endpoint, of both eras of the protocol."""
 
     def __init__(self, state: State, resources: Resources) -> None:
         self._state, self._resources = state, resources
@@ -65,7 +65,7 @@ class Subscriptions:
         self._ends = [events.subscribe(kind, self._start) for kind in (GenerationSwapped, Learnt)]
 
     def end(self) -> None:
-        """Streams end with their last word; what changes from here on is told to nobody."""
+        """End all streams properly; later changes are not notified."""
         for end in self._ends:
             end()
         for listener in self._listeners:
@@ -94,7 +94,7 @@ class Subscriptions:
         return types.EmptyResult()
 
     async def _watch(self, subscriber: Subscriber, uris: list[str]) -> None:
-        """Raises MCPError, and Overloaded where a caller, or all of them, watch too many."""
+        """Watch URIs. Raises MCPError for a long one, Overloaded when too many are watched."""
         if any(len(uri) > MOST_ADDRESS for uri in uris):
             raise MCPError(
                 types.INVALID_PARAMS, f"An address has {MOST_ADDRESS:,} characters at most."
@@ -104,7 +104,7 @@ class Subscriptions:
             shared = await self._state.shared.opened(self._state.settings)
             self._following = asyncio.create_task(self._follow(shared))
         self._share.take(subscriber.who, len(uris))
-        subscriber.watched |= dict.fromkeys(uris, UNSEEN)  # what changes from here on is told
+        subscriber.watched |= dict.fromkeys(uris, UNSEEN)  # changes count from here on
         for uri in uris:
             now = await self.version_of(uri, subscriber.who)
             if uri in subscriber.watched:
@@ -128,7 +128,7 @@ class Subscriptions:
             self._leave(subscriber)
 
     def _session(self, ctx: Ctx) -> Subscriber:
-        connection = ctx.session._connection  # the context does not hand it out yet
+        connection = ctx.session._connection  # the SDK has no public access to it
         subscriber = self._sessions.get(id(connection))
         if subscriber is None:
             send = functools.partial(_notify, connection)
@@ -138,7 +138,7 @@ class Subscriptions:
         return subscriber
 
     async def version_of(self, uri: str, who: Principal) -> str:
-        """What an address holds now for this caller, in short; "" where there is nothing."""
+        """The version of a resource as this caller sees it; "" without one."""
         token = caller.set(who)
         try:
             return await self._resources.version_of(uri)
@@ -148,7 +148,7 @@ class Subscriptions:
             caller.reset(token)
 
     async def _follow(self, shared: Coordination) -> None:
-        """Tell what changes in the project's shared state."""
+        """Notify changes of the project's shared state until cancelled."""
         every = [(self._state.shared.asking(self._state.settings).project, "", True)]
         with contextlib.suppress(RequestError), shared.feed.listen(None, every) as it:
             while True:

@@ -1,4 +1,4 @@
-"""The MCP tools: the methods of the table that say when to call them.
+"""The MCP tools: the methods of the table that have a `when`.
 
 The list is made once and never changes while the server runs: a host's prompt cache depends on it.
 """
@@ -41,9 +41,9 @@ CLIENTS = {
     "codeium": "windsurf",
     "antigravity": "antigravity",
 }
-"""Parts of the names by which hosts say who they are."""
+"""The host by a part of its client's name."""
 PROGRESS_SECONDS = 15.0
-COPIES = 4  # of a result, on its way into two members of an answer
+COPIES = 4  # copies of a result that are in memory while it is sent
 TOOLS, SHARED = (
     {method.short: method for method in METHODS.values() if method.when and method.face == face}
     for face in ("index", "coordinate")
@@ -73,10 +73,10 @@ INSTRUCTIONS_OF = {
 
 
 def describe_tool(method: Method) -> dict[str, Any]:
-    """As `tools/list` has it. The rows of the shared state are small, and say by their names what
-    they are: its tools have no schema of a result, and no limits."""
+    """A row of `tools/list`. Tools of the shared state have no output schema and no limits, as
+    their results are small and explain themselves."""
     schema, is_index = input_schema(method.params), method.face == "index"
-    of_index = {"idempotentHint": True}  # the same report again changes nothing
+    of_index = {"idempotentHint": True}  # an equal report changes nothing
     reads = method.scope == "read" if is_index else method.short == "read_shared"
     return {
         "name": method.short,
@@ -94,14 +94,14 @@ def describe_tool(method: Method) -> dict[str, Any]:
 
 
 class LetIn(Struct, frozen=True):
-    """What the SDK has found out of a call: the host that asks, and the project that it means."""
+    """What is known of a call that the SDK has accepted: the client's host and its project."""
 
     host: str
     state: State
 
 
 class Tools(OfProject):
-    """The two requests about tools: list them, call one."""
+    """The handlers of `tools/list` and `tools/call`."""
 
     def __init__(self, state: State, face: str = "index") -> None:
         super().__init__(state)
@@ -120,27 +120,28 @@ class Tools(OfProject):
             raise MCPError(INVALID_PARAMS, sentence)
         let_in, own = LetIn(asking_host(ctx), self._state), None
         if ctx.request is not None:
-            told = ctx.request.scope.setdefault("state", {})
-            told["rpc_methods"], told[LET_IN], own = method.short, let_in, told.get("account")
+            notes = ctx.request.scope.setdefault("state", {})
+            notes["rpc_methods"], notes[LET_IN], own = method.short, let_in, notes.get("account")
         return {**await self.result(let_in, method, params.arguments or {}, own, ctx), **WHOLE}
 
     def of_index(self, name: str) -> Method | None:
-        """The method of a tool that the index answers, without anything of the SDK."""
+        """The method of a tool of the index, which can be called without the SDK; else None."""
         method = self._tools.get(name)
         return method if method and method.face == "index" else None
 
     async def result(
         self,
-        asked: LetIn,
+        let_in: LetIn,
         method: Method,
         arguments: dict[str, Any],
         own: Account | None,
         ctx: Ctx | None = None,
     ) -> dict[str, Any]:
-        """What is answered, or the error, for a model; the shared state needs the `ctx`."""
+        """Perform a call; gives the tool's result, also for an error. The shared state's methods
+        report progress by `ctx`."""
         try:
-            raw = encoded(_for_a_model(method, arguments, asked.host))
-            performing = perform(asked.state, method.name, raw)
+            raw = encoded(_for_a_model(method, arguments, let_in.host))
+            performing = perform(let_in.state, method.name, raw)
             if method.face != "index" and ctx is not None:
                 performing = with_progress(ctx, performing)
             performed = await performing
@@ -154,7 +155,7 @@ class Tools(OfProject):
 
 
 async def with_progress(ctx: Ctx, work: Awaitable[T]) -> T:
-    """What `work` returns; while it waits for others its client hears that it lives."""
+    """Await `work`; while it waits for other agents, its client gets progress notifications."""
     task, waited = asyncio.ensure_future(work), 0.0
     try:
         while not (await asyncio.wait({task}, timeout=PROGRESS_SECONDS))[0]:
@@ -166,32 +167,32 @@ async def with_progress(ctx: Ctx, work: Awaitable[T]) -> T:
 
 
 def asking_host(ctx: Ctx) -> str:
-    """The host that the client says it is; "" for one that is not known."""
-    said = ctx.session.client_params
-    name = said.client_info.name.lower() if said else ""
+    """The host by the client's name; "" for an unknown one."""
+    params = ctx.session.client_params
+    name = params.client_info.name.lower() if params else ""
     return next((host for sign, host in CLIENTS.items() if sign in name), "")
 
 
 def _for_a_model(method: Method, arguments: dict[str, Any], host: str) -> dict[str, Any]:
-    """With what the method may be told of the asker: a model, in this host."""
+    """The arguments with defaults for a model in this host, where the method has such fields."""
     fields = method.params.__struct_fields__
-    asker = {"user_only": False, **({"host": host} if host else {})}
-    return {**{name: said for name, said in asker.items() if name in fields}, **arguments}
+    defaults = {"user_only": False, **({"host": host} if host else {})}
+    return {**{name: value for name, value in defaults.items() if name in fields}, **arguments}
 
 
 def hold(ctx: Ctx, amount: int) -> None:
-    """Of what the answer of this request will take. Raises Overloaded."""
+    """Charge memory for the response to the account of this request. Raises Overloaded."""
     hold_of(ctx.request.scope["state"].get("account") if ctx.request is not None else None, amount)
 
 
 def hold_of(own: Account | None, amount: int) -> None:
-    """The same of a request's account. Raises Overloaded."""
+    """Charge memory for a response to an account; small amounts are free. Raises Overloaded."""
     if own is not None and amount > COPIES * FREE_BYTES:
         own.hold(amount)
 
 
 def encoded(arguments: dict[str, Any]) -> bytes:
-    """Raises InvalidParams."""
+    """The arguments as JSON. Raises InvalidParams."""
     try:
         return msgspec.json.encode(arguments)
     except UnicodeEncodeError:
@@ -199,7 +200,7 @@ def encoded(arguments: dict[str, Any]) -> bytes:
 
 
 def _as_declared(method: Method, given: dict[str, Any], error: InvalidParams) -> InvalidParams:
-    """The error in the names that the tool's schema has: no more of them, and `task`."""
+    """The error with the field names of the tool's schema, such as `task`."""
     own = method.params.TASK
     fields = ", ".join(input_schema(method.params)["properties"])
     renamed = {own: TASK} if own and own not in given else {}
@@ -211,18 +212,16 @@ def _as_declared(method: Method, given: dict[str, Any], error: InvalidParams) ->
 
 
 def _answered(result: Any) -> dict[str, Any]:
-    """The text says the same, for the hosts that read no structured content; alone where an agent
-    shared what nests deeper than MCP's library can write."""
+    """A tool result as structured content and as text, for hosts that read only one; as text alone
+    if it nests deeper than the SDK can encode."""
     text = msgspec.json.encode(result)
     content, whole = [{"text": text.decode(), "type": "text"}], msgspec.json.decode(text)
     return {"content": content, **({} if is_deep(whole) else {"structuredContent": whole})}
 
 
 def _failed(error: RequestError) -> dict[str, Any]:
-    """A result, not a protocol error: the model shall read it and mend its call.
-
-    The error as JSON-RPC has it stands beside, for programs.
-    """
-    said = for_model(str(error), lines=True)
-    content, meta = [{"text": said, "type": "text"}], {ERROR: fit(error.body())}
+    """An error as a tool result, so that the model reads it and corrects its call; `_meta` has the
+    JSON-RPC error, for programs."""
+    text = for_model(str(error), lines=True)
+    content, meta = [{"text": text, "type": "text"}], {ERROR: fit(error.body())}
     return {"_meta": meta, "content": content, "isError": True}
