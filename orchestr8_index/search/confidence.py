@@ -91,9 +91,8 @@ def confidence(segment: Segment, ranking: Ranking, shift: float = 0.0) -> float:
     """The probability that the first hit is right; exactly 0 only when nothing matched. `shift` is
     added to the log odds (`calibration_of`).
 
-    No failure raises it: the features are of the ranking by the text, and the first hit's record is
-    added. A success raises it, but for words of a short question, which then count as more
-    (ALL_LEARNT_WORDS) and so change the features: that may take 0.01.
+    No failure raises it and no success lowers it: the features are of the ranking by the text, and
+    the first hit's record is added.
     """
     if not ranking.hits:
         return 0.0

@@ -53,12 +53,14 @@ class Word(Struct, frozen=True):
 
 
 class Query(Struct, frozen=True):
-    """`by_words` is the highest possible score by words, `strength` that by meaning; `translated`
-    are the words of a question in another language."""
+    """`by_words` is the highest possible score by words, `strength` that by meaning, which
+    `strength_taught` replaces with experience: the words of past tasks leave less to meaning.
+    `translated` are the words of a question in another language."""
 
     words: tuple[Word, ...]
     by_words: int = 0
     strength: int = 0
+    strength_taught: int = 0
     meaning: Direction | None = None
     translated: tuple[Read, ...] = ()
 
@@ -112,10 +114,10 @@ def read_query(
     by_words = _highest(own)
     vector_places = [word.known_as for word in own if not word.is_pair]
     meaning = meaning_of(segment, vector_places)
-    learnt = sum(term in past for term in words)
-    count = len(words) + (LEARNT_WORDS * learnt if learnt < len(words) else ALL_LEARNT_WORDS)
-    by_meaning = strength(segment.size, by_words, count)
-    return Query(tuple(own), by_words, by_meaning, meaning, tuple(reading.translated))
+    learnt, count = sum(term in past for term in words), len(words)
+    count += ALL_LEARNT_WORDS if 0 < learnt == count else LEARNT_WORDS * learnt
+    by_text, taught = (strength(segment.size, by_words, n) for n in (len(words), count))
+    return Query(tuple(own), by_words, by_text, taught, meaning, tuple(reading.translated))
 
 
 def _tally(each: Iterable[T]) -> dict[T, int]:

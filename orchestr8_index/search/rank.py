@@ -11,6 +11,7 @@ from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from ..catalog.index import Index, Segment
 from ..records import Experience, Kind
@@ -90,9 +91,11 @@ def _with_past(
     experience: Experience,
     found: Found,
 ) -> Ranking:
-    query, learned = plain.query, learned_of(segment)
+    by_text, learned = plain.query, learned_of(segment)
+    query = replace(by_text, strength=by_text.strength_taught)
     learned.apply(totals, query.weights, query.by_words, experience)
-    scored, meant, totals, _ = by_meaning(segment, query, totals, depth, learned, found.given)
+    given = found.given if query.strength == by_text.strength else ()
+    scored, meant, totals, _ = by_meaning(segment, query, totals, depth, learned, given)
     own = {hit.place: hit.score - plain.meant.get(hit.place, 0) for hit in plain.hits}
     known = Records(learned, query, experience)
     scored = lifted(scored, totals, own, known, query.by_words, depth)

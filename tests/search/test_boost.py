@@ -327,6 +327,18 @@ def test_no_success_lowers_score_or_confidence_for_the_same_task(
         assert after[2] >= before[2]
 
 
+def test_a_success_takes_nothing_from_a_short_question(shipped_index: Index) -> None:
+    """What was learnt of all its words left less to meaning, also in what the text alone says: the
+    confidence in "cohorts postgresql" fell by a fifth."""
+    segment = shipped_index.segments["agent"]
+    entries = [segment.entry(place) for place in range(segment.size)]
+    for text in ["cohorts postgresql", *(entry.name.replace("-", " ") for entry in entries)]:
+        _, first, sure = heard(segment, text, memory_of(segment, []))
+        place = [entry.qualified for entry in entries].index(first)
+        _, winner, after = heard(segment, text, memory_of(segment, [(place, text, "success")]))
+        assert winner == first and after >= sure
+
+
 @given(st.integers(0, 23), TEXT)
 def test_who_has_won_a_task_three_times_is_first_and_sure_for_it(
     shipped_index: Index, place: int, text: str
