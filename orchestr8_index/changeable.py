@@ -49,7 +49,7 @@ def check_setting(name: str, value: Any) -> Any:
 POLICIES = CHANGEABLE["claims"].one_of
 CLAIMS_FILE = "claims"
 TROUBLE = (
-    "What was chosen for edits of claimed files cannot be read, and does not hold: choose again "
+    "The policy for edits of claimed files cannot be read, and is not applied: choose it again "
     f"with `orchestr8-index claims {'|'.join(POLICIES)}`."
 )
 
@@ -80,6 +80,6 @@ class ClaimsPolicy:
         return self._word
 
     def write(self, word: str) -> None:
-        """Raises OSError."""
+        """Set the policy. Raises OSError."""
         make_folder(self.path.parent)
         write_private(self.path, f"{word}\n".encode())

@@ -72,8 +72,8 @@ def _text(description: str, **extra: Any) -> msgspec.Meta:
 
 
 class Door(msgspec.Struct, frozen=True):
-    """Where the server listens, under which names, and with what it proves who it is. Each field is
-    an option of `serve` and `up`, too."""
+    """Where the server listens, under which names, and with which certificate. Each field is an
+    option of `serve` and `up`, too."""
 
     host: Annotated[
         str, _text("listen on this address; beyond loopback keys are needed", form="ADDRESS")

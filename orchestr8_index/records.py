@@ -145,7 +145,7 @@ class Decision(Struct, frozen=True, kw_only=True):
 
     `project` is the key of the one that learns from it, unset for what came before there were
     projects; `reporter` the id of the key that reported it, "" without one; `pattern` the number of
-    the pattern that it counts for, 0 for none, None for one from before that was kept. With
+    the pattern that it counts for, 0 for none, None in rows of older versions. With
     `parallel_groups` it is a plan, whose agents' own tasks are decisions of their own.
     """
 
@@ -228,7 +228,7 @@ class Experience:
     `terms`: for each word of past tasks, the entries (qualified) that have won with it; `blamed`:
     those that failed. `wins`: counted successes of each entry. `words`: of an entry's words, the
     successes that had them; `failed`: the failures; 0 where they were taken back. `counts(kind,
-    entry)`: how many of its words have won so often, words and pairs apart. `alike(kind, entry,
+    entry)`: (successes, is a pair) → how many of its words have these. `alike(kind, entry,
     terms)`: a past task like these terms. `changed_since(kind, revision)`: the entries whose counts
     have changed after a revision. `shifts`: what is added to the log odds of a confidence.
     `whose(kind, entry)`: the project that lends this, "" for one's own.

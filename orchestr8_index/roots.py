@@ -82,7 +82,7 @@ def _folders(roots: Sequence[str], cwd: Path, home: Path, origin: str) -> tuple[
 def discovered_roots(
     folder: Path, home: Path, env: Mapping[str, str] | None = None
 ) -> tuple[str, ...]:
-    """What the hosts read for somebody who stands in that folder."""
+    """The trees that hosts read when they run in that folder."""
     return find_roots(folder, home, env).every
 
 
@@ -180,7 +180,7 @@ def installed_plugins(
     """Install paths by `name@marketplace`, as the host's own list names them.
 
     Those of other projects are left out, but `everywhere`, and so are those that are switched off;
-    where one is installed twice the nearer scope counts. A foreign list names none.
+    where one is installed twice the nearer scope counts. A list of another form names none.
     """
     found: dict[str, Path] = {}
     plugins = read_json(listing).get("plugins")
@@ -202,7 +202,7 @@ def _fits(install: Any, project: Path | None, everywhere: bool) -> bool:
 
 
 def _switched(config: Path, project: Path | None) -> dict[str, bool]:
-    """`enabledPlugins` of the settings files; the later one counts."""
+    """`enabledPlugins` of the settings files; later files override earlier ones."""
     files = [config / SETTINGS[0]]
     files += [project / ".claude" / name for name in SETTINGS] if project else []
     files += [Path(managed, "managed-settings.json") for managed in MANAGED]
@@ -235,7 +235,7 @@ def _other_plugins(home: Path, env: Mapping[str, str], project: Path) -> Iterato
 
 
 def _by_version(folder: Path) -> list[tuple[int, str]]:
-    """1.10 is newer than 1.9."""
+    """A sort key by which 1.10 comes after 1.9."""
     parts = re.findall(r"\d+|\D+", folder.name)
     return [(int(part) if part.isdecimal() else -1, part) for part in parts]
 

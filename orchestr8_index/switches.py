@@ -1,9 +1,9 @@
-"""What has a user switched off in a host's own settings? Skills, agents and commands, by name.
+"""Reads which skills, agents and commands a user has switched off in a host's own settings.
 
 Only what the hosts document counts: `skillOverrides` and denied skills and agents of Claude Code,
 `[[skills.config]]` of Codex, `skills.disabled` and `agents.overrides` of Gemini CLI, disabled
-agents and denied skills of opencode. And what does a host have in its settings that is no file?
-The agents and commands of opencode.
+agents and denied skills of opencode. Also reads what a host defines in its settings instead of in
+files: the agents and commands of opencode.
 """
 
 from __future__ import annotations

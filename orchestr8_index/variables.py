@@ -104,7 +104,7 @@ def _value(variable: Variable, env: Mapping[str, str]) -> Any:
         return number(env, name, variable.low, variable.high)
     text = env.get(name, "").strip()
     if not text.isprintable():
-        raise BadSetting(f"{name}={text[:40]!a} has signs that cannot be used.", "Mend it.")
+        raise BadSetting(f"{name}={text[:40]!a} has characters that cannot be used.", "Mend it.")
     if variable.kind is tuple:
         return text.split(",")
     schemes = variable.schemes

@@ -83,8 +83,8 @@ class Relay:
             except OSError:
                 pass
 
-    def _refuse(self, id: object, error: Orchestr8Error, code: int = AWAY) -> None:
-        body = {"code": getattr(error, "code", code), "message": str(error)}
+    def _refuse(self, id: object, error: Orchestr8Error) -> None:
+        body = {"code": getattr(error, "code", AWAY), "message": str(error)}
         body |= {"data": {"cure": error.cure}} if error.cure else {}
         self._write(json.dumps({"jsonrpc": "2.0", "id": id, "error": body}).encode())
 

@@ -262,7 +262,7 @@ def _refuse_bombs(node: Any, most: int) -> None:
             flat = [part for child in children for part in _parts(child)]
             sizes[id(node)] = 1 + sum(size(part) for part in flat)
         elif not sizes[id(node)]:
-            raise Hostile("hostile: a YAML alias in the value that it names", node.start_mark.line)
+            raise Hostile("hostile: a YAML alias inside of its own anchor", node.start_mark.line)
         return sizes[id(node)]
 
     if node is not None and size(node) > most:

@@ -54,7 +54,7 @@ class Refresh:
     _began: float = float("-inf")
     _sleeps: bool = False
     _reads_all: bool = False  # whether the running build reads unchanged files, too
-    _reads_all_next: bool = False  # the same of the build that follows it
+    _reads_all_next: bool = False  # whether the build that follows it will
 
     @property
     def generations(self) -> Generations:

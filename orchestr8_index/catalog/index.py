@@ -124,7 +124,7 @@ class Segment:
         self.size, self.lengths = info.entries, info.lengths
         self.identity = sections.identity
         self.uses_numpy = info.entries >= NUMPY_FROM
-        if self.uses_numpy:  # which costs more memory than these: a third of the time goes to reads
+        if self.uses_numpy:  # it costs more memory than whole sections, which save a third of time
             sections.bound = LARGE
         self.terms = Runs(sections, "term", info.wide)
         self.pairs = Runs(sections, "pair", info.wide)

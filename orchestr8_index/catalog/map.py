@@ -22,7 +22,7 @@ INNER = 0.99  # the share of entries within the map; the others lie on its edge
 
 
 def write_map(folder: Path, segments: Mapping[Kind, SegmentInfo], dimensions: int) -> None:
-    """A pair of 16-bit integers for each entry, kind after kind, by position."""
+    """Write a pair of 16-bit integers for each entry, kind after kind, by position."""
     import numpy as np
 
     found = b"".join(_vectors(folder, kind, segments[kind]) for kind in KINDS)

@@ -173,7 +173,7 @@ class _Merge:
         self._blocks.append(columns)
 
     def postings(self, lone_bodies: bool = True) -> Postings:
-        """The merged postings; without `lone_bodies` those of keys that only one body has go."""
+        """The merged postings; without `lone_bodies`, keys that only one body has are dropped."""
         types = np.uint64, np.uint32, np.uint64, self._number, np.uint16
         found = Postings(*(GrowingColumn(self._folder, dtype) for dtype in types))
         found.starts.append(np.zeros(1))

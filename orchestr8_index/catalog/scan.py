@@ -62,7 +62,7 @@ class Source:
 
 @dataclass(slots=True)
 class Scan:
-    """`digest` changes when any input file is added, removed or rewritten, or a limit changed."""
+    """`digest` changes with any input file, the version, a limit, or the hosts' settings."""
 
     roots: tuple[str, ...]
     limits: ReadLimits = USUAL
@@ -86,7 +86,7 @@ def scan(
     switches: Switches = NOTHING,
     moved: Iterable[tuple[str, str]] = (),
 ) -> Scan:
-    """Walk `roots` and decide what every markdown file is. Opens manifests, nothing else."""
+    """Walk `roots` and decide what every markdown file is. Reads manifests and heads of files."""
     result = Scan(roots, limits)
     trees = [walk(root, limits) for root in roots]
     poisoned = {(bad.root, bad.path, bad.size, bad.mtime_ns): bad for bad in poison}

@@ -149,7 +149,7 @@ class Sections:
 
 # --- sorted strings -----------------------------------------------------------------------------
 #
-# Nothing is decoded but what is looked at: a hundred thousand names cost the server no memory.
+# Strings are decoded one by one when they are read: 100,000 names cost the server no memory.
 
 MOST_BYTES = 4  # of one character in UTF-8
 MOST_HEADS = 256

@@ -69,7 +69,7 @@ class BuildChild:
             stdin.write(msgspec.json.encode(request))
 
     def wait(self) -> BuildLine:
-        """The child's result. Raises BuildFailed; `reading` is set when a file is to blame."""
+        """The child's result. Raises BuildFailed, whose `reading` names a file to blame, if any."""
         process = self._process
         assert process and process.stdout
         watch = threading.Thread(target=self._watch, daemon=True)
@@ -136,7 +136,7 @@ class BuildChild:
         if self._note:
             shutil.rmtree(Path(self._note).parent, ignore_errors=True)
         how = f"was ended by signal {-status}" if status < 0 else f"ended with status {status}"
-        failure = BuildFailed(f"The build {how}.", "The log holds what it said last.")
+        failure = BuildFailed(f"The build {how}.", "The log has its last output.")
         failure.add_note(self._last_words())
         if note is not None:
             failure.reading = (note.root, note.path)

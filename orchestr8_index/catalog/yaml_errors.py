@@ -37,7 +37,7 @@ def blame(
     """
     problem, line = describe(error, block)
     if isinstance(error, yaml.composer.ComposerError):
-        return problem, line  # an alias alone is always strange
+        return problem, line  # an alias without its anchor is always an error
     for start, field in _fields(block, keys):
         if line is not None and start > line:
             break

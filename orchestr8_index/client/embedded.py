@@ -45,7 +45,7 @@ class Embedded:
     """The index in this process.
 
     With `always` an answer waits for the build and raises its error; else it waits for the first
-    build for `patience` seconds at most and is then empty. `last_roots` gives the last server's
+    build for PATIENCE seconds at most and is then empty. `last_roots` gives the last server's
     roots, which replace those of `settings` unless these are explicit.
     """
 
@@ -55,11 +55,9 @@ class Embedded:
         last_roots: Callable[[], tuple[str, ...]] = tuple,
         *,
         always: bool = False,
-        patience: float | None = None,
     ) -> None:
         self._given, self._last_roots = settings, last_roots
         self._always = always
-        self._patience = PATIENCE if patience is None else patience
         self._ranking = threading.Lock()  # the stemmer serves one thread at a time
         self._terms: Terms | None = None
         self._index: Index | None = None
@@ -134,7 +132,7 @@ class Embedded:
     def _wait_for_build(self, settings: Settings) -> None:
         if self._build is None or self._build.is_over(settings):
             self._build = BackgroundBuild(settings)
-        failure = self._build.wait(None if self._always else self._patience)
+        failure = self._build.wait(None if self._always else PATIENCE)
         if failure and self._always:
             self._build = None
             raise failure

@@ -252,13 +252,13 @@ class Coordination(Commits):
 
     # --- upkeep ------------------------------------------------------------------------------
 
-    async def tidy(self, idle_days: float = 7, kept_days: float = 30) -> None:
+    async def tidy(self) -> None:
         """Once an hour: compact the log, archive idle sessions, remove those archived long ago."""
         for log in await self.read(sql.names_of, sql.LOGS):
             await self._compact(log)
         for project in await self.read(sql.names_of, sql.PROJECTS):
             server = Caller(messages.SERVER, project=project)
-            await self.change(server, sessions.retire_sessions, idle_days, kept_days)
+            await self.change(server, sessions.retire_sessions)
 
     async def _compact(self, log: str) -> None:
         """`log` is a project, or "" for the one that all projects of a file share."""

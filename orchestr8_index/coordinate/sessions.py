@@ -26,7 +26,7 @@ from .values import delete_below
 
 NOT_PUBLIC, PUBLIC = '"visibility":', Message("", [], "")
 MOST_READ = 5000  # messages that an extract looks at
-DAY_MS = 86_400_000
+DAY_MS, IDLE_DAYS, KEPT_DAYS = 86_400_000, 7, 30
 
 
 class Session(Struct, frozen=True, omit_defaults=True):
@@ -231,13 +231,13 @@ def _said(
     return shown[::-1] if last else shown, more
 
 
-def retire_sessions(change: Change, idle_days: float, kept_days: float) -> None:
+def retire_sessions(change: Change) -> None:
     """Archive idle sessions, and remove those that were archived long ago, with their keys."""
     for session in all_sessions(change.connection, change.project):
         idle = (change.at - session.last) / DAY_MS
-        if session.status == "open" and idle > idle_days:
+        if session.status == "open" and idle > IDLE_DAYS:
             _keep(change, replace(session, status="archived"), "archive")
-        elif session.status != "open" and idle > idle_days + kept_days:
+        elif session.status != "open" and idle > IDLE_DAYS + KEPT_DAYS:
             remove_session(change, session.id)
 
 

@@ -86,7 +86,7 @@ class Memory:
 
     def _apply(self, decision: Decision, sign: int) -> dict[str, int]:
         self.revision += 1
-        self._judge(decision, sign)
+        self._keep_outcome(decision, sign)
         task, moved = self.task(decision.task_description), dict[str, int]()
         for kind, entry, points in credits(decision):
             who = f"\1{decision.reporter}" if decision.reporter else decision.caller
@@ -165,7 +165,7 @@ class Memory:
         elif sample in samples:
             samples.remove(sample)
 
-    def _judge(self, decision: Decision, sign: int = 1) -> None:
+    def _keep_outcome(self, decision: Decision, sign: int = 1) -> None:
         """Keep the last outcome of each text for calibration. Only successes evict others, the
         oldest first: a failure that evicts another one could raise a confidence."""
         text = cut(" ".join(decision.task_description.split()), JUDGED_LENGTH)
@@ -195,7 +195,7 @@ class Memory:
 
     def remind(self, decision: Decision) -> None:
         """Use a decision that is already counted as a sample, and for calibration."""
-        self._judge(decision)
+        self._keep_outcome(decision)
         task = self.task(decision.task_description)
         for kind, entry, points in credits(decision):
             if points == WON:

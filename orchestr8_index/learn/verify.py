@@ -128,4 +128,4 @@ def _moment(text: str) -> str:
     try:
         return zoned.astimezone(UTC).isoformat(timespec="milliseconds")
     except OverflowError:
-        raise InvalidParams({"before": f"{text} lies outside of all calendars"}) from None
+        raise InvalidParams({"before": f"{text} is out of the range of dates"}) from None

@@ -50,11 +50,11 @@ class Read(NamedTuple):
 class Languages:
     """`keys`: key → English; `phrases`: longer keys by the first word; `function`: stop words."""
 
-    def __init__(self, path: Path = FILE) -> None:
+    def __init__(self) -> None:
         self.keys: dict[str, str] = {}
         self.phrases: dict[str, list[tuple[list[str], str]]] = {}
         self.function: set[str] = set()
-        for line in path.read_text("utf-8").splitlines():
+        for line in FILE.read_text("utf-8").splitlines():
             keys, _, words = line.partition("\t")
             if words:
                 self._add(fold(keys).split(", "), words)

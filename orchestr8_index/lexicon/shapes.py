@@ -40,7 +40,7 @@ def _begins(piece: str, text: str) -> bool:
 def check(pattern: str) -> None:
     """Raises ValueError on a pattern that does not compile, or could take exponential time."""
     if len(pattern) > LONGEST or _NESTED.search(pattern):
-        raise ValueError("the pattern is too long, or repeats what repeats")
+        raise ValueError("the pattern is too long, or nests repetitions")
     try:
         re.compile(pattern)
     except re.error as error:

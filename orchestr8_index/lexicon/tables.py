@@ -141,7 +141,7 @@ class Tables:
         for key in keys.split(", "):
             parts = [key] if key.isalnum() else raw_words(key)
             if not 0 < len(parts) <= MOST_WORDS:
-                raise ValueError(f"'{key.strip()}' has not one to {MOST_WORDS} words")
+                raise ValueError(f"'{key.strip()}' must have one to {MOST_WORDS} words")
             exact = not key.islower() and key.isascii()
             self.terms[" ".join(parts) if exact else fold(" ".join(parts))] = meaning
             if len(parts) > 1:
@@ -181,7 +181,7 @@ class Tables:
         for anchor in anchors.split(", "):
             ends = anchor.startswith("*")
             if ends and len(anchor) <= SHORTEST_END:
-                raise ValueError(f"'{anchor}' is too short an end")
+                raise ValueError(f"'{anchor}' is too short for an ending")
             (self.ends if ends else self.shapes).setdefault(anchor.strip("*"), []).append(shape)
 
     def _add_joined(self, apart: str, joined: str) -> None:
@@ -197,7 +197,7 @@ def tables(user_file: Path | None = None) -> Tables:
     user_files = [user_file] if user_file and user_file.exists() else []
     loaded = Tables([*SHIPPED, *user_files])
     for line in loaded.bad:
-        log.warning("A line of the lexicon is passed over. %s", line)
+        log.warning("A line of the lexicon is skipped. %s", line)
     return loaded
 
 

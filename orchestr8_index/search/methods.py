@@ -48,7 +48,7 @@ def answer_method(index: Index, name: str, params: Any, knowledge: Knowledge) ->
     Raises InvalidParams for an entry that is not there, ServerAway for what needs a server.
     """
     if name not in ANSWERS:
-        raise ServerAway(f"{name} needs the server, and none was asked.")
+        raise ServerAway(f"{name} needs the server: an index alone cannot answer it.")
     return ANSWERS[name](index, params, knowledge)
 
 

@@ -82,7 +82,7 @@ class Query(Struct, frozen=True):
 
     @property
     def highest(self) -> int:
-        """What a relative score divides by."""
+        """The highest possible score, by which relative scores are divided."""
         return self.by_words + self.strength or 1
 
 

@@ -15,7 +15,7 @@ from .search import Search
 
 NAMED_TERMS, NAMED_ROLES = 4, 12
 NAMED_READINGS, NAMED_WORDS = 3, 2
-NAMED_WORDS_READ = 6
+NAMED_WORDS_READ, QUOTED_WORDS = 6, 6
 ASK_IN_ENGLISH = "The entries are in English: a question in English is answered better."
 
 
@@ -162,6 +162,6 @@ def of_left_out(search: Search, best: Entry) -> str:
     return f"{best.qualified} matches, but only the user may start it."
 
 
-def _quoted(words: list[str], most: int = 6) -> str:
-    shown = [quoted(word) for word in words[:most]]
-    return ", ".join(shown) + (f" and {len(words) - most} more" if len(words) > most else "")
+def _quoted(words: list[str]) -> str:
+    shown, more = [quoted(word) for word in words[:QUOTED_WORDS]], len(words) - QUOTED_WORDS
+    return ", ".join(shown) + (f" and {more} more" if more > 0 else "")

@@ -21,13 +21,13 @@ def row_of(entry: Entry, score: float, choice: Choice) -> Row:
         row.path, row.digest = entry.path, entry.digest
         row.tags, row.tools, row.use_when = list(entry.tags), list(entry.tools), entry.use_when
         row.model, row.category, row.keywords = entry.model, entry.category, list(entry.keywords)
-    _say_how_it_starts(row, entry, choice.host)
+    _set_call(row, entry, choice.host)
     return row
 
 
-def _say_how_it_starts(row: Row, entry: Entry, host: HostName | None) -> None:
-    """Set `call`, `hosts` and `user_only`; an entry that the asking host does not know is called by
-    the name that it has in its own."""
+def _set_call(row: Row, entry: Entry, host: HostName | None) -> None:
+    """Set `call`, by the asking host or without one by any that knows the entry; `hosts`, where the
+    asking host does not know it; and `user_only`."""
     known = is_known_to(entry, host or DEFAULT_HOST)
     hosts = hosts_of(entry)
     call = call_of(entry, (host or DEFAULT_HOST) if known else hosts[0])

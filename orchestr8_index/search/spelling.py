@@ -19,7 +19,7 @@ _SPELLINGS = (
     (re.compile(r"(?<=[a-z]{3})our(s|al|ed|ing)?$"), r"or\1"),
 )
 MIN_LENGTH, TWO_EDITS_FROM = 6, 10
-NEAR_NAME_FROM = 0.5  # of the letter pairs of both
+NEAR_NAME_FROM, NEAR_NAMES = 0.5, 3  # of the letter pairs of both; how many are named
 REMEMBERED = 512  # misspelt words
 HEAD, VOWELS, OF_ENDINGS = 4, "aeiouy", "aeiotn"
 ENDINGS = ("ment", "on", "ty", "ing", "nce", "ble", "ous", "ive", "al", "er", "or", "ly", "ry")
@@ -129,7 +129,7 @@ def edits(one: str, other: str, most: int) -> int:
     return min(edits(*way, most - 1) for way in ways) + 1
 
 
-def near_names(segment: Segment, words: Sequence[str], most: int = 3) -> list[str]:
+def near_names(segment: Segment, words: Sequence[str]) -> list[str]:
     """Qualified names of the entries whose names look most like the words asked for.
 
     Of more than MANY names only those with the first two letters of a word are compared.
@@ -144,7 +144,7 @@ def near_names(segment: Segment, words: Sequence[str], most: int = 3) -> list[st
         if (shared := 2 * len(asked & own) / (len(asked) + len(own) or 1)) >= NEAR_NAME_FROM:
             alike.append((-shared, name))
     found = (place for _, name in sorted(alike) for place in segment.by_name[name])
-    return [segment.position.at(place) for place in islice(dict.fromkeys(found), most)]
+    return [segment.position.at(place) for place in islice(dict.fromkeys(found), NEAR_NAMES)]
 
 
 def _letter_pairs(text: str) -> set[str]:

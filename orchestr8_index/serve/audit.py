@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable
 from datetime import UTC, datetime
 
 from ..methods import METHODS
@@ -56,8 +55,8 @@ class Usage:
 class Audit:
     """The events since the last write. `reads`: audit questions too; `usage` counts all calls."""
 
-    def __init__(self, reads: bool, clock: Callable[[], float] = time.time) -> None:
-        self._reads, self._clock = reads, clock
+    def __init__(self, reads: bool) -> None:
+        self._reads = reads
         self._counts: dict[AuditKey, int] = {}
         self._since = 0.0
         self.usage = Usage()
@@ -78,7 +77,7 @@ class Audit:
 
     def note(self, who: str, what: str, outcome: str) -> None:
         if not self._counts:
-            self._since = self._clock()
+            self._since = time.time()
         event = (who, what, outcome)
         if event not in self._counts and len(self._counts) >= MOST_EACH:
             event = ("others", "others", "others")

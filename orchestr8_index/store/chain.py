@@ -107,7 +107,7 @@ def _walk(connection: sqlite3.Connection, decisions: dict[Any, Any], plans: dict
     ):
         reached += 1
         if number != reached or link != digest_of(before, number, what, subject, digest):
-            return f"the log of what was done breaks at its entry {reached} ({what} {subject})"
+            return f"the ledger's hash chain breaks at its link {reached} ({what} {subject})"
         before = link
         if what == FORGET:
             decisions.pop(subject, None)
@@ -115,7 +115,7 @@ def _walk(connection: sqlite3.Connection, decisions: dict[Any, Any], plans: dict
             (plans if what == PLAN else decisions)[subject] = digest
     ended = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'chain'").fetchone()
     if reached != (ended[0] if ended else 0):
-        return f"the log of what was done ends at its entry {reached}, of {ended and ended[0]}"
+        return f"the ledger's hash chain ends at its link {reached}, of {ended and ended[0]}"
     return ""
 
 

@@ -22,7 +22,7 @@ from .writer import Job, Work, Writer, nobody
 MB = 1_000_000
 SIZE_EVERY = 64
 PRUNED_TO = 0.75  # of the soft limit
-UNCOUNTED = "What came was stored, but not counted: a restart counts it."
+UNCOUNTED = "The write was stored, but not counted: a restart counts it."
 FOREIGN = (
     "Another process has written to the database while the server runs: "
     "`orchestr8-index verify` says whether anything that was reported was changed."
@@ -345,7 +345,7 @@ def _finish(
 ) -> None:
     """Resolve the future, whatever `apply` raises; that propagates to the loop's log."""
     if error:
-        refusal = StoreUnavailable(f"What came was not stored: {str(error).rstrip('.')}.")
+        refusal = StoreUnavailable(f"The write was not stored: {str(error).rstrip('.')}.")
         return _end(future, None, error if isinstance(error, StoreUnavailable) else refusal)
     counted = False
     try:

@@ -202,7 +202,7 @@ BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "\n".join(
     ("block", "reason", "line"),
     [
         (f"name: x\n{BOMB}", "aliases that expand", 2),
-        ("name: x\ntags: &t [a, *t]", "alias in the value that it names", 3),
+        ("name: x\ntags: &t [a, *t]", "alias inside of its own anchor", 3),
         ("name: x\nmodel: !!python/object/apply:os.system ['true']", "a tag asks for", 3),
         ("name: x\nmodel: !!python/name:os.system", "a tag asks for", 3),
         ("description: a: b\nmodel: !!python/name:os.system", "a tag asks for", 3),

@@ -48,7 +48,7 @@ def test_marks_that_look_like_aliases_are_text(tmp_path: Path) -> None:
         ("roles: [", "cannot be read", 1),
         ("- a", "no `roles:` mapping", 1),
         ("roles: [a]", "no `roles:` mapping", 1),
-        ("x: &a [*a]", "alias in the value that it names", 1),
+        ("x: &a [*a]", "alias inside of its own anchor", 1),
         ("roles: !!python/name:os.system", "hostile: a tag", 1),
         ("roles: " + "[" * 100_000, "nest too deep", None),
         ("#" * 1_000_001, "over 1,000,000 bytes", None),

@@ -208,11 +208,11 @@ async def test_idle_sessions_are_archived_then_removed(state: Coordination, hand
     await a.write({"s/s1/x": 1})
 
     hand.move(8 * 86_400)
-    await state.change(a.caller, retire_sessions, 7, 30)
+    await state.change(a.caller, retire_sessions)
     assert (await a.session("list"))["sessions"] == []
     assert (await a.session("get", "s1"))["session"]["status"] == "archived"
     hand.move(31 * 86_400)
-    await state.change(a.caller, retire_sessions, 7, 30)
+    await state.change(a.caller, retire_sessions)
     with pytest.raises(NoSuchSession):
         await a.session("get", "s1")
     assert await a.get("s/s1/x") is None

@@ -57,7 +57,7 @@ def test_each_kind_is_read(tmp_path: Path) -> None:
         ("[nothing]", "no section"),
         ("one two three four five\tx", "one to 4 words"),
         ("[symptom]\n@nowhere slow\tx", "no set"),
-        ("[error]\nacme /(a+)+/\tx", "repeats"),
+        ("[error]\nacme /(a+)+/\tx", "repetitions"),
         ("[error]\nacme /(/\tx", "the pattern is wrong"),
         ("[error]\n*er\tx", "too short"),
     ],
