@@ -331,8 +331,7 @@ class Unused(Struct, frozen=True):
 def unused(
     index: Index, records: Sequence[EntryRecord], files: Iterable[FileReport]
 ) -> list[Unused]:
-    """Entries that could be removed, the most costly first. Without any reported outcome none
-    counts as never successful."""
+    """Entries that could be removed, the most costly first."""
     wins = {(record.kind, record.entry): record.wins for record in records}
     rows = list(_hiding(index, files))
     for kind in KINDS:
@@ -349,8 +348,7 @@ def _row(why: str, entry: Entry) -> Unused:
 
 
 def _why(segment: Segment, place: int, wins: dict[tuple[Kind, str], int]) -> str:
-    """Why an entry could be removed, "" to keep it. Of near-clones the one that won most (else the
-    first) is kept."""
+    """Why an entry could be removed, or "": of near-clones keep the one that won most."""
     group = [segment.entry(each).qualified for each in sorted({place, *segment.clones(place)})]
     best = max(group, key=lambda name: wins.get((segment.kind, name), 0))
     if best != segment.entry(place).qualified:

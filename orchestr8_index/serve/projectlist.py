@@ -58,8 +58,7 @@ def write_projects(data_dir: Path, projects: Iterable[KnownProject]) -> None:
 
 
 def give_names(known: Mapping[str, KnownProject], names: Sequence[NamedProject]) -> None:
-    """Rename the known projects to the `names` that a user gave; one that had such a name before
-    gets a number."""
+    """Give the known projects the users' `names`; another of an equal name gets a number."""
     key_of = {each.name: each.key for each in names}
     for project in known.values():
         if key_of.get(project.name, project.key) != project.key:
