@@ -40,13 +40,13 @@ def check(settings: Settings) -> None:
     from ..team.start import SCHEMA
     from ..team.start import check as look
 
-    state = look(_url(settings), SCHEMA)
-    echo(f"PostgreSQL {state.version}, database {state.database}, role {state.role}.")
-    if state.is_new:
+    found = look(_url(settings), SCHEMA)
+    echo(f"PostgreSQL {found.version}, database {found.database}, role {found.role}.")
+    if found.is_new:
         echo("It has no tables yet: a start makes them, or `orchestr8-index database init`.")
-    elif state.steps:
-        echo(f"Its tables lack {state.steps} steps: `orchestr8-index database migrate`.")
-    if not state.durable:
+    elif found.steps:
+        echo(f"Its tables lack {found.steps} steps: `orchestr8-index database migrate`.")
+    if not found.durable:
         echo("It runs with fsync=off: a power cut takes what was acknowledged.")
 
 
@@ -116,10 +116,10 @@ def move(settings: Settings, back: bool) -> None:
                 await apply_entry(outcomes, entry)
         return moved, len(entries)
 
-    moved, entries = as_writer(settings, carry)
+    moved, learnt = as_writer(settings, carry)
     for table, (count, digest) in moved.items():
         echo(f"{table}: {count:,} rows on both sides, {digest[:16]}")
-    echo(f"what was learnt: {entries:,} entries")
+    echo(f"what was learnt: {learnt:,} entries")
 
 
 @click.group()
@@ -208,14 +208,14 @@ def servers(settings: Settings, as_json: bool) -> None:
     require_psycopg()
     from ..team.registry import read_servers
 
-    rows = read_servers(url)
-    emit(rows, as_json, lambda: "\n".join(map(_line, rows)) or "There is none.")
+    found = read_servers(url)
+    emit(found, as_json, lambda: "\n".join(map(_line, found)) or "There is none.")
 
 
 def _line(row: dict[str, Any]) -> str:
     state = "" if row["here"] else f"  silent for {row['silent_ms'] // 1000} s"
-    fields = ("generation", "lag_ms", "waiters", "project")
-    facts = "  ".join(f"{name} {row[name]}" for name in fields if name in row)
+    shown = ("generation", "lag_ms", "waiters", "project")
+    facts = "  ".join(f"{name} {row[name]}" for name in shown if name in row)
     return f"{row['server']}  {row['version']}  {facts}{state}"
 
 

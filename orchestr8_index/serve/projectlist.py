@@ -1,4 +1,4 @@
-"""The list of known projects in the data directory, and the projects' names."""
+"""The list of projects, in a file of the data directory."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _UNUSUAL = re.compile(r"[^A-Za-z0-9._-]+")
 
 
 class KnownProject(Struct):
-    """A row of the list. `folder` identifies the project, "" if explicit `roots` do; `asked_at` is
-    in seconds since 1970; `digest` is of its last roots. `learns_from` are the keys of projects
-    whose experience it uses after its own."""
+    """A row of the list. `folder` identifies the project, or `roots` where these were given;
+    `asked_at` is Unix seconds; `digest` is that of its last roots; `entries` are counts by kind.
+    `learns_from` are the keys of projects whose experience it uses after its own."""
 
     name: str
     key: str
@@ -37,7 +37,7 @@ class KnownProject(Struct):
 
 
 def read_projects(data_dir: Path) -> dict[str, KnownProject]:
-    """The projects of a data directory by key; {} without a readable list."""
+    """The projects of a data directory by their keys; none if there is no list."""
     try:
         rows = msgspec.json.decode(read_private(data_dir / NAME), type=list[KnownProject])
     except (OSError, *UNDECODABLE):
@@ -46,37 +46,37 @@ def read_projects(data_dir: Path) -> dict[str, KnownProject]:
 
 
 def size_of(data_dir: Path, project: KnownProject) -> int:
-    """Bytes of the project's generations on disk, without files shared with other projects."""
+    """The bytes of the project's generations on the disk, without those of shared parts."""
     folder = data_dir / "snapshots" / project.digest if project.digest else None
     files = folder.rglob("*") if folder else ()
     return sum(path.stat().st_size for path in files if path.suffix != ".shared" and path.is_file())
 
 
 def write_projects(data_dir: Path, projects: Iterable[KnownProject]) -> None:
-    """Replace the list. Raises OSError."""
+    """Raises OSError."""
     write_private(data_dir / NAME, msgspec.json.encode(list(projects)))
 
 
 def give_names(known: Mapping[str, KnownProject], names: Sequence[NamedProject]) -> None:
-    """Give the known projects the users' `names`; another of an equal name gets a number."""
-    key_of = {each.name: each.key for each in names}
+    """Apply the given names; another project with such a name gets a new one."""
+    given = {each.name: each.key for each in names}
     for project in known.values():
-        if key_of.get(project.name, project.key) != project.key:
-            taken = {*key_of, *(each.name for each in known.values())}
+        if given.get(project.name, project.key) != project.key:
+            taken = {*given, *(each.name for each in known.values())}
             project.name = free_name(project.name, taken)
-    for name, key in key_of.items():
+    for name, key in given.items():
         if key in known:
             known[key].name = name
 
 
 def free_name(wanted: str, taken: Collection[str]) -> str:
-    """The wanted name, with a number from 2 if it is taken."""
+    """The wanted name, with a number if it is taken."""
     names = (f"{wanted}-{n}" if n > 1 else wanted for n in itertools.count(1))
     return next(name for name in names if name not in taken)
 
 
 def plain_name(settings: Settings) -> str:
-    """The project's name: the one that a user gave, else one made of its folder's name."""
+    """The name that was given to the project, or that of its folder."""
     if (known := settings.known_as) and known.name:
         return known.name
     if settings.project is None:
