@@ -48,8 +48,7 @@ def _agent(row: JsonObject) -> str:
 @as_json_option
 @of_server
 def locks(settings: Settings, as_json: bool, resources: tuple[str, ...]) -> None:
-    """Show the locks: holder, purpose, end, and who waits. RESOURCES limits them to those that
-    overlap.
+    """Show the locks: holder, purpose, end, who waits. RESOURCES: only those that overlap.
 
     \b
     orchestr8-index locks

@@ -179,13 +179,13 @@ def doctor(settings: Settings, as_json: bool, every: bool) -> None:
 def _loaded_by_host(index: Index) -> dict[str, dict[str, list[str]]]:
     """By host and kind, the names by which the host calls the entries that it would load; without
     hosts that load nothing. Entries in no host's folder are loaded by none."""
-    found: dict[str, dict[str, list[str]]] = {}
+    names_by_host: dict[str, dict[str, list[str]]] = {}
     for kind, segment in index.segments.items():
         for entry in map(segment.entry, range(segment.size)):
             for host in hosts_of(entry):
-                of_host = found.setdefault(host, {PLURAL[each]: [] for each in KINDS})
+                of_host = names_by_host.setdefault(host, {PLURAL[each]: [] for each in KINDS})
                 of_host[PLURAL[kind]].append(call_of(entry, host))
-    return {host: found[host] for host in TITLES if host in found}
+    return {host: names_by_host[host] for host in TITLES if host in names_by_host}
 
 
 def _lexicon(settings: Settings) -> list[Finding]:
@@ -193,7 +193,7 @@ def _lexicon(settings: Settings) -> list[Finding]:
     from ..lexicon.tables import USER_FILE, faults
 
     folder = str(settings.data_dir)
-    cure = "Mend the line: keys, a tab, words, as `k8s<tab>kubernetes` (docs/lexicon.md)."
+    cure = "Correct the line: keys, a tab, words, as `k8s<tab>kubernetes` (docs/lexicon.md)."
     return [
         Finding("lexicon", "warning", "", bad.path.name, bad.number or None, bad.why, cure, folder)
         for bad in faults(settings.data_dir / USER_FILE)

@@ -145,8 +145,8 @@ def disconnect(
         places = (scope or "project", current_folder(), home_folder(), environment())
         readers = [host for name, host in HOSTS.items() if HOOKS.get(name) is hooks]
         stay = [host for host in readers if hosts and host.name not in hosts]
-        found = [plan(host, host.file(*places)).what for host in stay]
-        is_shared = change.what == "removed" and {"removed", "restored"}.intersection(found)
+        actions = [plan(host, host.file(*places)).what for host in stay]
+        is_shared = change.what == "removed" and {"removed", "restored"}.intersection(actions)
         return change._replace(after=change.before, what="shared") if is_shared else change
 
     steps = Planner(plan, plan_hooks, takes_out=True)

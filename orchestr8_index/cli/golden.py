@@ -70,10 +70,11 @@ def read_questions(path: Path) -> list[Question]:
         raise OperationError(f"{path} is not UTF-8.", "Save it as UTF-8.") from None
     except OSError as error:
         raise OperationError(f"{path} cannot be read: {error.strerror}.", BEGIN) from None
-    found = [_question(path, number, line) for number, line in enumerate(lines, 1) if line.strip()]
-    if not found:
+    numbered = [(number, line) for number, line in enumerate(lines, 1) if line.strip()]
+    questions = [_question(path, number, line) for number, line in numbered]
+    if not questions:
         raise OperationError(f"There are no questions: {path} has no line.", BEGIN)
-    return found
+    return questions
 
 
 def _question(path: Path, number: int, line: str) -> Question:
@@ -181,10 +182,10 @@ _PATTERNS = (
 
 def examples_of(text: str, name: str) -> list[str]:
     """Distinct requests in the order of the text, without those that name the entry itself."""
-    found: dict[str, None] = {}
+    requests: dict[str, None] = {}
     for pattern in _PATTERNS:
         for match in pattern.finditer(text):
             request = clean(match[1])
             if SHORTEST <= len(request) <= LONGEST and name.casefold() not in request.casefold():
-                found[request] = None
-    return list(found)
+                requests[request] = None
+    return list(requests)

@@ -63,8 +63,8 @@ def experience_of(settings: Settings) -> Experience | None:
             own = known.get(project_key(settings))
             lenders = [known[key] for key in own.learns_from if key in known] if own else []
             lent = [(e.name, read_only(outcomes.store, e.key).experience) for e in lenders]
-            found: Experience = outcomes.experience
-            return together(found, lent) if lent else found
+            experience: Experience = outcomes.experience
+            return together(experience, lent) if lent else experience
     except OperationError:
         return None
 
@@ -103,9 +103,9 @@ def _lessons(settings: Settings) -> tuple[Lessons, str]:
     from .asking import server_of
 
     if (server := server_of(settings)) is not None:
-        found = msgspec.convert(server.ask("getLearned", {}), Lessons)
-        if max(len(found.entries), len(found.patterns), len(found.retired)) < MOST_TOLD:
-            return found, server.name
+        learnt = msgspec.convert(server.ask("getLearned", {}), Lessons)
+        if max(len(learnt.entries), len(learnt.patterns), len(learnt.retired)) < MOST_TOLD:
+            return learnt, server.name
     from ..learn.verify import lessons
     from .admin import whose
 
@@ -331,17 +331,16 @@ class Unused(Struct, frozen=True):
 def unused(
     index: Index, records: Sequence[EntryRecord], files: Iterable[FileReport]
 ) -> list[Unused]:
-    """Entries that could be removed, the most costly first. Without any reported outcome none
-    counts as never successful."""
+    """Entries that could be removed, the most costly first."""
     wins = {(record.kind, record.entry): record.wins for record in records}
-    found = list(_hiding(index, files))
+    rows = list(_hiding(index, files))
     for kind in KINDS:
         segment = index.segments[kind]
         for place in range(segment.size):
             entry = segment.entry(place)
             if not wins.get((kind, entry.qualified)) and (why := _why(segment, place, wins)):
-                found.append(_row(why, entry))
-    return sorted(found, key=lambda each: (-each.tokens, each.entry))
+                rows.append(_row(why, entry))
+    return sorted(rows, key=lambda each: (-each.tokens, each.entry))
 
 
 def _row(why: str, entry: Entry) -> Unused:
@@ -349,8 +348,7 @@ def _row(why: str, entry: Entry) -> Unused:
 
 
 def _why(segment: Segment, place: int, wins: dict[tuple[Kind, str], int]) -> str:
-    """Why an entry could be removed, "" to keep it. Of near-clones the one that won most (else the
-    first) is kept."""
+    """Why an entry could be removed, or "": of near-clones keep the one that won most."""
     group = [segment.entry(each).qualified for each in sorted({place, *segment.clones(place)})]
     best = max(group, key=lambda name: wins.get((segment.kind, name), 0))
     if best != segment.entry(place).qualified:

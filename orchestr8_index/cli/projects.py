@@ -60,11 +60,11 @@ def projects(
 
     if lenders or learns_alone:
         learn_from(settings, () if learns_alone else lenders)
-    found = read_projects(settings.data_dir)
-    known = sorted(found.values(), key=lambda each: -each.asked_at)
+    by_key = read_projects(settings.data_dir)
+    known = sorted(by_key.values(), key=lambda each: -each.asked_at)
     rows = [{**msgspec.to_builtins(k), "size": size_of(settings.data_dir, k)} for k in known]
     for row in rows:
-        row["learns_from"] = [found[key].name for key in row["learns_from"] if key in found]
+        row["learns_from"] = [by_key[key].name for key in row["learns_from"] if key in by_key]
     emit({"projects": rows}, as_json, lambda: show.projects(rows))
 
 

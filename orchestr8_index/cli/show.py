@@ -91,14 +91,14 @@ def status(health: Mapping[str, Any], port: int | Address) -> str:
         *(style(f"  ! {reason}", fg="yellow") for reason in health["reasons"]),
     ]
     if refused := health.get("refused_outcomes"):
-        told = f"{refused:,} outcomes could not be delivered; they lie in spool.refused.jsonl"
-        lines.append(style(f"  ! {told}", fg="yellow"))
+        text = f"{refused:,} outcomes could not be delivered; they are in spool.refused.jsonl"
+        lines.append(style(f"  ! {text}", fg="yellow"))
     return "\n".join(lines)
 
 
-def _roots(found: Sequence[str]) -> list[str]:
-    lines = [f"  root     {shortened(root)}" for root in found[:SHOWN_ROOTS]]
-    more = len(found) - SHOWN_ROOTS
+def _roots(names: Sequence[str]) -> list[str]:
+    lines = [f"  root     {shortened(root)}" for root in names[:SHOWN_ROOTS]]
+    more = len(names) - SHOWN_ROOTS
     return [*lines, f"           … and {more} more (--json lists all)"] if more > 0 else lines
 
 
@@ -145,8 +145,8 @@ def answer(kind: Kind, result: Mapping[str, Any]) -> str:
     lines = _rows(kind, result[PLURAL[kind]])
     near = result.get("near_misses")
     meant = f" Nearest names: {', '.join(near)}." if near else ""
-    said = f"  {result['reasoning']}{meant} Confidence {result['confidence']:.2f}."
-    return "\n".join([*lines, style(said, dim=True)])
+    reasoning = f"  {result['reasoning']}{meant} Confidence {result['confidence']:.2f}."
+    return "\n".join([*lines, style(reasoning, dim=True)])
 
 
 def _rows(kind: Kind, rows: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -159,37 +159,36 @@ def _rows(kind: Kind, rows: Sequence[Mapping[str, Any]]) -> list[str]:
             lines.append(f"     {for_terminal(row['description'])}")
         called = for_terminal(row.get("call") or row["name"])
         if row.get("user_only"):
-            said = f"only you can run it: {called}"
-            lines.append(f"     {style(said, fg='yellow')}")
+            lines.append(f"     {style(f'only you can run it: {called}', fg='yellow')}")
         if row.get("hosts"):
             lines.append(f"     known to {', '.join(row['hosts'])} as {called}")
     return lines if rows else [*lines, "  none"]
 
 
-def context(told: Mapping[str, Any]) -> str:
+def context(result: Mapping[str, Any]) -> str:
     lines: list[str] = []
     for kind in KINDS:
-        if rows := told[PLURAL[kind]]:
-            sure = told.get("confidence", {}).get(PLURAL[kind], 0.0)
+        if rows := result[PLURAL[kind]]:
+            sure = result.get("confidence", {}).get(PLURAL[kind], 0.0)
             lines += [*_rows(kind, rows), style(f"  Confidence {sure:.2f}.", dim=True)]
-    if told["pattern"]:
-        sequence = " → ".join(told["pattern"]["pattern"]["agent_sequence"])
+    if result["pattern"]:
+        sequence = " → ".join(result["pattern"]["pattern"]["agent_sequence"])
         lines += [style("What worked before", bold=True), f"  {sequence}"]
-    if told["text"]:
-        lines += ["", told["text"], ""]
-    receipt = told["receipt"]
-    said = (
+    if result["text"]:
+        lines += ["", result["text"], ""]
+    receipt = result["receipt"]
+    cost = (
         f"  {receipt['tokens_used']:,} tokens; all names and descriptions would be "
         f"{receipt['tokens_catalogue']:,} ({receipt['tokenizer']})."
     )
-    return "\n".join([*(lines or ["Nothing fits this task."]), style(said, dim=True)])
+    return "\n".join([*(lines or ["Nothing fits this task."]), style(cost, dim=True)])
 
 
-def roles(found: Sequence[Mapping[str, Any]]) -> str:
-    if not found:
+def roles(rows: Sequence[Mapping[str, Any]]) -> str:
+    if not rows:
         return "No registry with roles: put one at .claude/agent-registry.yml in a root."
     lines = []
-    for role in found:
+    for role in rows:
         agents = ", then ".join(role["agents"]) or style("nobody", fg="red")
         lines.append(f"{style(role['role'], bold=True)}: {agents}")
         if role["missing"]:
@@ -270,19 +269,19 @@ def _finding(finding: Finding, is_one: bool) -> Iterable[str]:
         yield style(f"      {finding.cure}", dim=True)
 
 
-def lessons(told: Any) -> str:
-    if not told.decisions:
+def lessons(learnt: Any) -> str:
+    if not learnt.decisions:
         return "Nothing has been reported yet."
-    lines = [decisions(told.decisions), style("Entries", bold=True), style(COUNTED, dim=True)]
-    for record in told.entries[:TOP]:
+    lines = [decisions(learnt.decisions), style("Entries", bold=True), style(COUNTED, dim=True)]
+    for record in learnt.entries[:TOP]:
         failed = f", {record.failures} failed" if record.failures else ""
         lines.append(f"  {record.entry}  {record.wins} won{failed}")
-    lines += _rest(len(told.entries) - TOP, "entries")
+    lines += _rest(len(learnt.entries) - TOP, "entries")
     lines.append(style("Patterns", bold=True))
-    lines += _patterns(told.patterns[:TOP]) or ["  none yet: a pattern needs two alike successes"]
-    lines += _rest(len(told.patterns) - TOP, "patterns")
-    if told.retired:
-        lines.append(f"{len(told.retired)} retired (`orchestr8-index patterns --retired`)")
+    lines += _patterns(learnt.patterns[:TOP]) or ["  none yet: a pattern needs two alike successes"]
+    lines += _rest(len(learnt.patterns) - TOP, "patterns")
+    if learnt.retired:
+        lines.append(f"{len(learnt.retired)} retired (`orchestr8-index patterns --retired`)")
     return "\n".join(lines)
 
 
@@ -327,24 +326,24 @@ def _rest(more: int, what: str) -> list[str]:
     return [f"  … and {more} more {what} (--json lists all)"] if more > 0 else []
 
 
-def verdict(told: Any) -> str:
-    head = f"{decisions(told.decisions)} and {told.patterns:,} patterns counted again: "
-    if told.sound:
+def verdict(result: Any) -> str:
+    head = f"{decisions(result.decisions)} and {result.patterns:,} patterns counted again: "
+    if result.sound:
         return head + style("everything agrees", fg="green") + "."
-    wrong = [f"decision {number} was altered on the disk" for number in told.altered]
-    return "\n".join([head, *(style(f"  ! {w}", fg="red") for w in wrong + told.differences)])
+    wrong = [f"decision {number} was altered on the disk" for number in result.altered]
+    return "\n".join([head, *(style(f"  ! {w}", fg="red") for w in wrong + result.differences)])
 
 
-def curve(told: Any) -> str:
-    if not told.tasks:
+def curve(data: Any) -> str:
+    if not data.tasks:
         return "No past task has an entry that the index knows: nothing to replay."
     few = (
-        f" That few tasks say little: wait for {ENOUGH_TASKS}." if told.tasks < ENOUGH_TASKS else ""
+        f" That few tasks say little: wait for {ENOUGH_TASKS}." if data.tasks < ENOUGH_TASKS else ""
     )
     return (
-        f"Hit@1 over {told.tasks:,} past tasks, each asked before it was learnt: "
-        f"{told.hit1_without:.3f} without experience, "
-        + style(f"{told.hit1_with:.3f} with it", bold=True)
+        f"Hit@1 over {data.tasks:,} past tasks, each asked before it was learnt: "
+        f"{data.hit1_without:.3f} without experience, "
+        + style(f"{data.hit1_with:.3f} with it", bold=True)
         + f".{few}"
     )
 
@@ -358,15 +357,15 @@ def amount(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
-def score(told: Any, change: Any) -> str:
+def score(result: Any, change: Any) -> str:
     before = "" if change.hit1_before is None else f" (last run {change.hit1_before:.3f})"
     lines = [
-        f"{told.questions} questions: Hit@1 {told.hit1:.3f}{before}, R@5 {told.r5:.3f}, "
-        f"MRR {told.mrr:.3f}",
+        f"{result.questions} questions: Hit@1 {result.hit1:.3f}{before}, R@5 {result.r5:.3f}, "
+        f"MRR {result.mrr:.3f}",
         *(style(f"  + {query}", fg="green") for query in change.gained),
         *(style(f"  - {query}", fg="red") for query in change.lost),
     ]
-    for miss in told.misses:
+    for miss in result.misses:
         away = NOT_THERE if miss.path == NOT_THERE else "not among the first ten"
         where = f"at place {miss.place}" if miss.place else away
         lines.append(f"\n  {for_terminal(miss.query)}")
@@ -376,17 +375,17 @@ def score(told: Any, change: Any) -> str:
     return "\n".join(lines)
 
 
-def standing(told: dict[str, Any], kind: Kind) -> str:
-    words = ", ".join(told["lacking"])
-    if not told["entry"]:
+def standing(row: dict[str, Any], kind: Kind) -> str:
+    words = ", ".join(row["lacking"])
+    if not row["entry"]:
         return f"No {kind} matches: none has {words or 'a word of it'}."
-    where = f"at place {told['place']} with {told['score']:.4f}" if told["place"] else "not found"
-    ahead = f"; first is {told['first'] or 'nobody'} with {told['first_score']:.4f}"
-    lines = [f"{told['entry']} stands {where}{'' if told['place'] == 1 else ahead}."]
-    for line in told["lines"]:
+    where = f"at place {row['place']} with {row['score']:.4f}" if row["place"] else "not found"
+    ahead = f"; first is {row['first'] or 'nobody'} with {row['first_score']:.4f}"
+    lines = [f"{row['entry']} stands {where}{'' if row['place'] == 1 else ahead}."]
+    for line in row["lines"]:
         named = (f"{name} {points:.4f}" for name, points in line.get("fields", {}).items())
         fields = f"  ({fields})" if (fields := ", ".join(named)) else ""
         lines.append(f"  {line['points']:+.4f}  {line['term']}{fields}")
     if words:
-        lines.append(f"{told['path']} lacks: {words}. Say in its description what is true of them.")
+        lines.append(f"{row['path']} lacks: {words}. Say in its description what is true of them.")
     return "\n".join(lines)

@@ -110,16 +110,16 @@ def move(settings: Settings, back: bool) -> None:
             moved = moving.to_team(*place, folder, names)
             return moved, moving.append_learnt(*place, learns, entries_of(outcomes))
         moved = moving.from_team(*place, folder, names)
-        told: list[LearntEntry] = moving.read_learnt(*place, learns)
-        for entry in told:
+        entries: list[LearntEntry] = moving.read_learnt(*place, learns)
+        for entry in entries:
             with contextlib.suppress(InvalidParams):  # it was refused before, too
                 await apply_entry(outcomes, entry)
-        return moved, len(told)
+        return moved, len(entries)
 
-    moved, told = as_writer(settings, carry)
+    moved, learnt = as_writer(settings, carry)
     for table, (count, digest) in moved.items():
         echo(f"{table}: {count:,} rows on both sides, {digest[:16]}")
-    echo(f"what was learnt: {told:,} entries")
+    echo(f"what was learnt: {learnt:,} entries")
 
 
 @click.group()
@@ -214,8 +214,8 @@ def servers(settings: Settings, as_json: bool) -> None:
 
 def _line(row: dict[str, Any]) -> str:
     state = "" if row["here"] else f"  silent for {row['silent_ms'] // 1000} s"
-    told = ("generation", "lag_ms", "waiters", "project")
-    facts = "  ".join(f"{name} {row[name]}" for name in told if name in row)
+    shown = ("generation", "lag_ms", "waiters", "project")
+    facts = "  ".join(f"{name} {row[name]}" for name in shown if name in row)
     return f"{row['server']}  {row['version']}  {facts}{state}"
 
 

@@ -48,7 +48,7 @@ class Delivery:
         self._rests_until, self._warned_at = 0.0, -WARN_EVERY
 
     def start(self, address: Address, *, at_once: bool = False) -> bool:
-        """Start the thread, unless one runs or (without `at_once`) failed within a second."""
+        """Start the thread; False if one runs, or (without `at_once`) failed within a second."""
         with self._starting:
             if self._thread is not None and self._thread.is_alive():
                 return False

@@ -86,7 +86,7 @@ def _labelled(
     connection: sqlite3.Connection, project: str, session: str, words: Sequence[str]
 ) -> list[MessageRow]:
     """The newest messages with one of the words anywhere, also in sender or metadata."""
-    rows = iter(connection.execute(sql.SAID_LAST, (project, f"s/{session}", 0)))
+    rows = iter(connection.execute(sql.LAST_MESSAGES, (project, f"s/{session}", 0)))
     newest = islice(rows, CANDIDATES)
     return [row for row in newest if any(word in row[1].lower() for word in words)]
 

@@ -85,8 +85,8 @@ def _set(session: Session, params: SessionCall) -> Session:
 
 
 def _join(change: Change, ident: str, metadata: Any) -> None:
-    told = {"role": change.caller.role, "joined": iso(change.at), "metadata": metadata}
-    change.note(f"@member/{ident}/{change.caller.name}", told)
+    member = {"role": change.caller.role, "joined": iso(change.at), "metadata": metadata}
+    change.note(f"@member/{ident}/{change.caller.name}", member)
 
 
 def _keep(change: Change, session: Session, action: str) -> None:
@@ -182,7 +182,7 @@ def read_session(connection: sqlite3.Connection, caller: Caller, params: Session
     if params.message:
         return {"messages": _one(connection, caller, params), "rev": rev}
     if params.max_tokens is not None:
-        rows, more = _said(connection, caller, replace(params, limit=MOST_READ))
+        rows, more = _messages(connection, caller, replace(params, limit=MOST_READ))
         return {**within(rows, params.max_tokens), "rev": rev, "more": more}
     if params.offset is not None:
         return {**_page(connection, caller, params), "rev": rev}
@@ -190,7 +190,7 @@ def read_session(connection: sqlite3.Connection, caller: Caller, params: Session
         found = search(connection, caller, ident, params)
         rows = [{**message_row(n, m, at), "score": round(s, 1)} for s, n, m, at in found]
         return {"messages": rows, "rev": rev}
-    rows, more = _said(connection, caller, params)
+    rows, more = _messages(connection, caller, params)
     return {"messages": rows, "rev": rev, "more": more}
 
 
@@ -202,7 +202,8 @@ def _one(connection: sqlite3.Connection, caller: Caller, params: SessionCall) ->
 def _page(connection: sqlite3.Connection, caller: Caller, params: SessionCall) -> dict[str, Any]:
     """The messages from `offset` on, counted from the oldest, and how many there are in all."""
     first, total, found = params.offset or 0, 0, list[JsonObject]()
-    for number, text, at in connection.execute(sql.SAID, (caller.project, f"s/{params.id}", 0)):
+    asked = caller.project, f"s/{params.id}", 0
+    for number, text, at in connection.execute(sql.SESSION_MESSAGES, asked):
         is_meant = first <= total < first + params.limit
         is_public = NOT_PUBLIC not in text  # and need not be read to be counted
         message = PUBLIC if is_public and not is_meant else read_message(text)
@@ -214,21 +215,19 @@ def _page(connection: sqlite3.Connection, caller: Caller, params: SessionCall) -
     return {"messages": found, "total": total, "more": first + len(found) < total}
 
 
-def _said(
+def _messages(
     connection: sqlite3.Connection, caller: Caller, params: SessionCall
 ) -> tuple[list[JsonObject], bool]:
-    last = params.after is None
-    asked = (
-        caller.project,
-        f"s/{params.id}",
-        0 if params.after is None else (params.after + 1) << 10,
-    )
-    rows = connection.execute(sql.SAID_LAST if last else sql.SAID, asked)
-    found_all = visible(connection, caller, rows)
-    sized = ((n, len(m.body) + len(bytes(m.metadata)), (n, m, at)) for n, m, at in found_all)
+    """The last messages, or the first ones after a revision, and whether there are more."""
+    is_last = params.after is None
+    start = 0 if params.after is None else (params.after + 1) << 10
+    query = sql.LAST_MESSAGES if is_last else sql.SESSION_MESSAGES
+    rows = connection.execute(query, (caller.project, f"s/{params.id}", start))
+    messages = visible(connection, caller, rows)
+    sized = ((n, len(m.body) + len(bytes(m.metadata)), (n, m, at)) for n, m, at in messages)
     found, more = page(sized, params.limit)
     shown = [message_row(*each) for each in found]
-    return shown[::-1] if last else shown, more
+    return shown[::-1] if is_last else shown, more
 
 
 def retire_sessions(change: Change) -> None:

@@ -211,10 +211,10 @@ WAS_SENT = """SELECT 1 FROM delivery WHERE message = ? AND project = ?
 UNACKNOWLEDGED = "SELECT 1 FROM delivery WHERE /*own*/ message = ? AND state < 2 LIMIT 1"
 FIRST_UNACKNOWLEDGED = "SELECT min(message + 0) FROM delivery WHERE /*own*/ state < 2"  # by index
 DELETE_DELIVERIES = "DELETE FROM delivery WHERE /*own*/ message = ?"
-_SAID = """SELECT id, value, at FROM event WHERE project = ? AND key = ? AND kind = 4 AND id >= ?
-    AND value IS NOT NULL"""
-SAID = f"{_SAID} ORDER BY id"
-SAID_LAST = f"{_SAID} ORDER BY id DESC"
+_MESSAGES = """SELECT id, value, at FROM event
+    WHERE project = ? AND key = ? AND kind = 4 AND id >= ? AND value IS NOT NULL"""
+SESSION_MESSAGES = f"{_MESSAGES} ORDER BY id"
+LAST_MESSAGES = f"{_MESSAGES} ORDER BY id DESC"
 MESSAGES = "SELECT id, key, value FROM event WHERE kind = 4"
 CLEAR_WORDS = "INSERT INTO message_text (message_text) VALUES ('delete-all')"
 ADD_WORDS = "INSERT INTO message_text (rowid, words, session) VALUES (?, ?, ?)"

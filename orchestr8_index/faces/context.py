@@ -90,11 +90,11 @@ async def get_message(core: Core, given: Arguments) -> JsonObject:
     ident, message_id = read_id(given), given.get("message_id")
     number = str(message_id) if isinstance(message_id, str | int) else "?"
     params = {"message": number} if number.isascii() and number.isdigit() else {"message": "0"}
-    found = (await core.call("session", action="read", id=ident, **params))["messages"]
-    if not found:
+    messages = (await core.call("session", action="read", id=ident, **params))["messages"]
+    if not messages:
         sentence = "There is no such message in this session, or it is not for you."
         raise declined("MESSAGE_NOT_FOUND", sentence, message_id=message_id)
-    return {"success": True, "message": message_of(ident, found[0])}
+    return {"success": True, "message": message_of(ident, messages[0])}
 
 
 @tool("get_messages session_id! limit:int offset:int visibility_filter:seen", reads=True)
@@ -153,8 +153,8 @@ async def search_context(core: Core, given: Arguments) -> JsonObject:
     params = {"query": query, "limit": number(given, "limit", 10, 1, 100)}
     params |= {"in_all": flag(given, "search_metadata", True), "visibility": SCOPES[scope]}
     params |= {} if threshold is None else {"fuzzy_threshold": threshold}
-    found = (await core.call("session", action="read", id=ident, **params))["messages"]
-    results = [result_of(ident, each) for each in found]
+    messages = (await core.call("session", action="read", id=ident, **params))["messages"]
+    results = [result_of(ident, each) for each in messages]
     spent = round((time.perf_counter() - started) * 1000, 2)
     answer = {"query": query, "message_count": len(results), "search_time_ms": spent}
     return {"success": True, "results": results, **answer}

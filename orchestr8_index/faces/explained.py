@@ -23,7 +23,7 @@ SUGGESTIONS: dict[str, tuple[str, ...]] = {
     "KEY_EXISTS": ("Give overwrite=true to replace it.", "Or take another key."),
     "INVALID_KEY": ("1-255 characters without blanks, such as build/last_error.",),
     "INVALID_VISIBILITY": ("One of public, private, agent_only, admin_only.",),
-    "INVALID_INPUT": ("Mend what the error names, and call again.",),
+    "INVALID_INPUT": ("Correct what the error names, and call again.",),
     "INVALID_TTL_VALUE": ("Seconds up to 31,536,000 (a year); 0 or none for no end.",),
     "CONTENT_TOO_LARGE": ("Say it in several messages of up to 100,000 characters.",),
     "PERMISSION_DENIED": ("Ask the person for a key with that right.",),

@@ -26,9 +26,9 @@ MOST_SESSIONS = 10_000
 
 @dataclass(slots=True)
 class Gate:
-    """The gate. `failed(code)` counts an error; `local_hash` is the hash of the key that the user's
-    command line has; `unlogged` counts answers without a log line; `of_all` is a team's rate limit
-    in Redis; `guesses` limits wrong keys."""
+    """`failed(code)` counts an error; `local_hash` is of the key of the user's command line;
+    `unlogged` counts answers without a log line; `of_all` is a team's rate limit; `guesses` limits
+    wrong keys."""
 
     limits: Limits
     door: Door

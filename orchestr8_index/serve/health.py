@@ -63,8 +63,8 @@ def reasons_of(state: State) -> list[str]:
     refresh = state.refresh
     stale = _stale(time.monotonic() - refresh.looked_at)
     log = state.log.trouble if state.log else ""
-    told = [state.file_watch.trouble, log, state.gate.keys.trouble, state.claims.trouble]
-    rest = [stale, refresh.damage, *told, *state.watched.reasons, *state.shared.reasons]
+    troubles = [state.file_watch.trouble, log, state.gate.keys.trouble, state.claims.trouble]
+    rest = [stale, refresh.damage, *troubles, *state.watched.reasons, *state.shared.reasons]
     rest += state.metrics.reasons
     return [
         each

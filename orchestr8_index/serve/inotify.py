@@ -172,8 +172,7 @@ class Mounts:
 async def changes(
     roots: Iterable[str], end: asyncio.Event, matters: Matters, quiet: float, most: float
 ) -> AsyncIterator[set[str]]:
-    """Sets of changed paths, each once nothing changed for `quiet` seconds, or after `most`
-    seconds; until `end`. Raises OSError."""
+    """Sets of changed paths, after `quiet` seconds without a change or after `most` seconds."""
     watched = Inotify(roots, matters)
     try:
         await asyncio.to_thread(watched.watch_new)

@@ -30,7 +30,7 @@ from .events import Event, KeyChanged
 
 NAME, PREFIX = "keys.json", "o8_"
 UNREADABLE = (
-    f"The keys cannot be read, so nobody gets in with one: mend or remove {NAME} in the data "
+    f"The keys cannot be read, so every key is refused: repair or remove {NAME} in the data "
     "directory, and make new ones with `orchestr8-index key add`."
 )
 RELOAD_SECONDS = 0.5
@@ -69,7 +69,7 @@ class KeyFile:
         except FileNotFoundError:
             return []
         except (OSError, *UNDECODABLE) as error:
-            cure = f"Mend or remove {self.path}; without it there are no keys."
+            cure = f"Repair or remove {self.path}; without it there are no keys."
             raise OperationError(f"The keys cannot be read: {error}.", cure) from None
 
     def add(

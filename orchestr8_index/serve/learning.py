@@ -101,16 +101,16 @@ async def _best_of(state: State, patterns: Patterns, query: PatternGoal) -> dict
         pattern, similarity = best(alike)[0]
         return _result(pattern, similarity, "similarity")
     voted = patterns.vote(text, offers)
-    found, by = voted[0] if voted else None, "vote"
-    if found is None:
+    chosen, by = voted[0] if voted else None, "vote"
+    if chosen is None:
         agents, known = state.index.segments["agent"], patterns.by_id
         for _ in state.goals.reading(agents, state.terms, known):
             await asyncio.sleep(0)  # yield to other requests: there may be thousands after a start
-        found, by = state.goals.nearest(agents, state.terms, text, known, offers), "meaning"
-    if found is None:
+        chosen, by = state.goals.nearest(agents, state.terms, text, known, offers), "meaning"
+    if chosen is None:
         return None
-    similarity = max((share for p, share in near if p.id == found.id), default=0.0)
-    return _result(found, similarity, by)
+    similarity = max((share for p, share in near if p.id == chosen.id), default=0.0)
+    return _result(chosen, similarity, by)
 
 
 async def find_patterns(state: State, query: PatternSearch) -> list[dict[str, Any]]:

@@ -141,7 +141,7 @@ class LogNowhere(logging.StreamHandler):  # type: ignore[type-arg]
 
 def unwritable(error: BaseException | None) -> str:
     why = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
-    cure = "Free space, or mend the rights of the folder logs in the data directory."
+    cure = "Free space, or fix the permissions of the folder logs in the data directory."
     return f"The log cannot be written: {why}. {cure}"
 
 

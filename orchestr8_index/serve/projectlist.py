@@ -1,4 +1,4 @@
-"""Which projects are known? A list in the data directory, kept over a restart."""
+"""The list of projects, in a file of the data directory."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _UNUSUAL = re.compile(r"[^A-Za-z0-9._-]+")
 
 
 class KnownProject(Struct):
-    """What is kept of a project. `folder` is what it is known by, "" for `roots` that were named;
-    `asked_at` is in seconds since 1970; `digest` is that of the roots which it had last.
-    `learns_from` are keys of projects whose past it may use after its own."""
+    """A row of the list. `folder` identifies the project, or `roots` where these were given;
+    `asked_at` is Unix seconds; `digest` is that of its last roots; `entries` are counts by kind.
+    `learns_from` are the keys of projects whose experience it uses after its own."""
 
     name: str
     key: str
@@ -37,7 +37,7 @@ class KnownProject(Struct):
 
 
 def read_projects(data_dir: Path) -> dict[str, KnownProject]:
-    """The projects of a data directory by their keys; none where there is no such list."""
+    """The projects of a data directory by their keys; none if there is no list."""
     try:
         rows = msgspec.json.decode(read_private(data_dir / NAME), type=list[KnownProject])
     except (OSError, *UNDECODABLE):
@@ -46,7 +46,7 @@ def read_projects(data_dir: Path) -> dict[str, KnownProject]:
 
 
 def size_of(data_dir: Path, project: KnownProject) -> int:
-    """Bytes of the project's generations on the disk, without what they share."""
+    """The bytes of the project's generations on the disk, without those of shared parts."""
     folder = data_dir / "snapshots" / project.digest if project.digest else None
     files = folder.rglob("*") if folder else ()
     return sum(path.stat().st_size for path in files if path.suffix != ".shared" and path.is_file())
@@ -58,7 +58,7 @@ def write_projects(data_dir: Path, projects: Iterable[KnownProject]) -> None:
 
 
 def give_names(known: Mapping[str, KnownProject], names: Sequence[NamedProject]) -> None:
-    """A name that somebody gave is the project's own; what was called so before gets another."""
+    """Apply the given names; another project with such a name gets a new one."""
     given = {each.name: each.key for each in names}
     for project in known.values():
         if given.get(project.name, project.key) != project.key:
@@ -70,13 +70,13 @@ def give_names(known: Mapping[str, KnownProject], names: Sequence[NamedProject])
 
 
 def free_name(wanted: str, taken: Collection[str]) -> str:
-    """That name, with a number where another has it."""
+    """The wanted name, with a number if it is taken."""
     names = (f"{wanted}-{n}" if n > 1 else wanted for n in itertools.count(1))
     return next(name for name in names if name not in taken)
 
 
 def plain_name(settings: Settings) -> str:
-    """What a person would call the project: by the name that was given to it, or its folder's."""
+    """The name that was given to the project, or that of its folder."""
     if (known := settings.known_as) and known.name:
         return known.name
     if settings.project is None:

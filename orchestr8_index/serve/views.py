@@ -85,8 +85,8 @@ def _listed(segment: Segment, place: int, places: list[tuple[float, float]]) -> 
 async def list_findings(state: State, wanted: answers.FindingList) -> answers.FindingPage:
     index = state.index
     files = await asyncio.to_thread(read_files, index.folder)
-    found = files.findings[wanted.after : wanted.after + wanted.limit]
-    shown = [msgspec.structs.replace(finding, root="") for finding in found]
+    page = files.findings[wanted.after : wanted.after + wanted.limit]
+    shown = [msgspec.structs.replace(finding, root="") for finding in page]
     end, total = wanted.after + len(shown), len(files.findings)
     after = end if end < total else None
     return answers.FindingPage(findings=shown, after=after, total=total, files=index.manifest.files)
@@ -115,17 +115,17 @@ async def learn_from(state: State, given: answers.Lenders) -> answers.ProjectLis
 
 
 async def learned(state: State, _: NoParams) -> answers.Lessons:
-    found = lessons(await state.store.outcomes())
-    most = {name: getattr(found, name)[:MOST_ROWS] for name in ("entries", "patterns", "retired")}
-    return msgspec.structs.replace(found, **most)
+    all_of = lessons(await state.store.outcomes())
+    rows = {name: getattr(all_of, name)[:MOST_ROWS] for name in ("entries", "patterns", "retired")}
+    return msgspec.structs.replace(all_of, **rows)
 
 
 async def list_decisions(state: State, wanted: answers.DecisionList) -> answers.DecisionPage:
     outcomes = await state.store.outcomes()
     reader, project = outcomes.store.reader, outcomes.project
-    found = newest_decisions(reader, wanted.before, wanted.limit, project)
+    decisions = newest_decisions(reader, wanted.before, wanted.limit, project)
     total = count_decisions(reader, project)
-    return answers.DecisionPage(decisions=[_decided(each) for each in found], total=total)
+    return answers.DecisionPage(decisions=[_decided(each) for each in decisions], total=total)
 
 
 def _decided(decision: Decision) -> answers.Decided:
@@ -154,8 +154,8 @@ async def delegations(state: State, _: NoParams) -> answers.DelegationList:
 
 
 async def series(state: State, wanted: answers.SeriesQuery) -> answers.SeriesAnswer:
-    kept, saved = state.series[wanted.span], await saved_days(state, DAYS)
-    return answers.SeriesAnswer(every=kept.every, columns=kept.after(wanted.after), saved=saved)
+    points, saved = state.series[wanted.span], await saved_days(state, DAYS)
+    return answers.SeriesAnswer(every=points.every, columns=points.after(wanted.after), saved=saved)
 
 
 async def read_audit(state: State, wanted: answers.AuditQuery) -> answers.AuditPage:

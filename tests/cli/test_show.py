@@ -151,4 +151,4 @@ def test_one_is_no_more_than_one() -> None:
 
 def test_status_tells_of_outcomes_that_were_put_aside() -> None:
     said = show.status({**HEALTH, "refused_outcomes": 2}, 3700)
-    assert "2 outcomes could not be delivered; they lie in spool.refused.jsonl" in said
+    assert "2 outcomes could not be delivered; they are in spool.refused.jsonl" in said

@@ -184,15 +184,22 @@ def test_projects_without_entries_of_their_own_share_one_index(home: Path) -> No
     serve(settings_in(home, "red"), work)
 
 
+def held_back(
+    state: State, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> tuple[State, asyncio.Event]:
+    """A project whose index does not serve before the event is set."""
+    held, event = state.projects.of_folder(str(folder)), asyncio.Event()
+    monkeypatch.setattr(held.refresh, "prepare", lambda index: event.wait())
+    return held, event
+
+
 def test_the_shared_part_answers_while_the_rest_is_built(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def work(asking: Asking, state: State) -> None:
         await names(asking, tree=str(home))
         monkeypatch.setattr(rooms, "PATIENCE", 0.05)
-        blue = state.projects.of_folder(str(home / "blue"))
-        wait = asyncio.Event()
-        monkeypatch.setattr(blue.refresh, "prepare", lambda index: wait.wait())
+        blue, wait = held_back(state, home / "blue", monkeypatch)
         told = (await post(asking, project="blue"))["result"]
         assert told["partial"] and {row["name"] for row in told["agents"]} == {OWN}
         assert "still being read" in told["reasoning"]
@@ -210,8 +217,7 @@ def test_an_index_that_comes_after_the_first_answer_is_in_the_list(
     async def work(asking: Asking, state: State) -> None:
         await names(asking, tree=str(home))
         monkeypatch.setattr(rooms, "PATIENCE", 0.05)
-        blue, wait = state.projects.of_folder(str(home / "blue")), asyncio.Event()
-        monkeypatch.setattr(blue.refresh, "prepare", lambda index: wait.wait())
+        blue, wait = held_back(state, home / "blue", monkeypatch)
         await names(asking, project="blue")
         wait.set()
         while blue.refresh.index is None:
@@ -239,8 +245,7 @@ def test_a_lock_waits_for_no_index(home: Path, monkeypatch: pytest.MonkeyPatch) 
 
     async def work(asking: Asking, state: State) -> None:
         monkeypatch.setattr(rooms, "PATIENCE", 60.0)
-        blue, wait = state.projects.of_folder(str(home / "blue")), asyncio.Event()
-        monkeypatch.setattr(blue.refresh, "prepare", lambda index: wait.wait())
+        blue, wait = held_back(state, home / "blue", monkeypatch)
         question = asyncio.create_task(names(asking, project="blue"))
         call = {"jsonrpc": "2.0", "id": 1, "method": "lockResources"}
         params = {"action": "acquire", "resources": ["port:1"]}

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,8 @@ from ..coordinate.worlds import until
 from ..learn.reporting import MOMENT, assert_sound, counted, known, opened, report_of
 from .engines import Postgres
 from .worlds import team
+
+MakeLearner = Callable[[str], contextlib.AbstractAsyncContextManager["Learner"]]
 
 
 class Learner:
@@ -47,7 +49,7 @@ class Learner:
 
 
 @contextlib.asynccontextmanager
-async def learner(url: str, schema: str, folder: Path) -> AsyncIterator[Learner]:
+async def learning(url: str, schema: str, folder: Path) -> AsyncIterator[Learner]:
     folder.mkdir(exist_ok=True)
     async with team(url, 1, schema) as (server,), opened(folder) as outcomes:
         made = Learner(server, outcomes, folder)
@@ -57,16 +59,16 @@ async def learner(url: str, schema: str, folder: Path) -> AsyncIterator[Learner]
             await made.team.stop()
 
 
-def test_a_report_on_one_server_is_learnt_by_another(
-    quick_postgres: Postgres, tmp_path: Path
-) -> None:
+@pytest.fixture
+def learner(quick_postgres: Postgres, tmp_path: Path) -> MakeLearner:
+    """A server of one team, by the name of its folder."""
     url, schema = quick_postgres.url, f"o8_{secrets.token_hex(6)}"
+    return lambda name: learning(url, schema, tmp_path / name)
 
+
+def test_a_report_on_one_server_is_learnt_by_another(learner: MakeLearner) -> None:
     async def work() -> None:
-        async with (
-            learner(url, schema, tmp_path / "a") as a,
-            learner(url, schema, tmp_path / "b") as b,
-        ):
+        async with learner("a") as a, learner("b") as b:
             before = b.own.revision
             applied = await a.tell("t1", agents_used=["a", "nobody"])
             assert applied.receipt.unknown == ["nobody"]
@@ -77,13 +79,12 @@ def test_a_report_on_one_server_is_learnt_by_another(
     asyncio.run(work())
 
 
-def test_experience_is_the_same_on_all(quick_postgres: Postgres, tmp_path: Path) -> None:
+def test_experience_is_the_same_on_all(learner: MakeLearner) -> None:
     """Two report at once, amend and forget; one is started again, a third comes at the end."""
-    url, schema = quick_postgres.url, f"o8_{secrets.token_hex(6)}"
 
     async def work() -> None:
-        async with learner(url, schema, tmp_path / "a") as a:
-            async with learner(url, schema, tmp_path / "b") as b:
+        async with learner("a") as a:
+            async with learner("b") as b:
                 await asyncio.gather(
                     *(a.tell(f"a{n}", agents_used=["a", "b"]) for n in range(6)),
                     *(b.tell(f"b{n}", agents_used=["b"], result="failure") for n in range(6)),
@@ -91,10 +92,7 @@ def test_experience_is_the_same_on_all(quick_postgres: Postgres, tmp_path: Path)
                 await a.tell("b1", result="success")  # amended by another than its reporter
             await a.team.forget(ForgetQuery(task_id="a3"))
             await a.team.store_pattern("ship it", ("p:a", "p:b"), {}, [["p:a"], ["p:b"]], OWNER)
-            async with (
-                learner(url, schema, tmp_path / "b") as b,
-                learner(url, schema, tmp_path / "c") as c,
-            ):
+            async with learner("b") as b, learner("c") as c:
                 for other in (b, c):
                     await other.reach(a)
                 assert len(a.state()[0]) == 11
@@ -108,21 +106,17 @@ def test_experience_is_the_same_on_all(quick_postgres: Postgres, tmp_path: Path)
 
 @pytest.mark.parametrize("cursor", [1 << 40, 1 << 63, 10**30])
 def test_a_bent_place_in_the_log_hangs_nobody(
-    quick_postgres: Postgres, tmp_path: Path, cursor: int
+    learner: MakeLearner, tmp_path: Path, cursor: int
 ) -> None:
     """Beyond the log's end nothing was applied any more, and each report waited without end."""
-    url, schema = quick_postgres.url, f"o8_{secrets.token_hex(6)}"
 
     async def work() -> None:
-        async with learner(url, schema, tmp_path / "a") as a:
+        async with learner("a") as a:
             await a.tell("t1")
         (place,) = tmp_path.rglob("learnt-*.json")
         told = json.loads(place.read_text())
         place.write_text(json.dumps({**told, "cursor": cursor}))
-        async with (
-            learner(url, schema, tmp_path / "a") as a,
-            learner(url, schema, tmp_path / "b") as b,
-        ):
+        async with learner("a") as a, learner("b") as b:
             async with asyncio.timeout(20):
                 await a.tell("t2")
                 await b.reach(a)
@@ -133,16 +127,9 @@ def test_a_bent_place_in_the_log_hangs_nobody(
     asyncio.run(work())
 
 
-def test_another_keys_report_is_amended_by_nobody_on_any_server(
-    quick_postgres: Postgres, tmp_path: Path
-) -> None:
-    url, schema = quick_postgres.url, f"o8_{secrets.token_hex(6)}"
-
+def test_another_keys_report_is_amended_by_nobody_on_any_server(learner: MakeLearner) -> None:
     async def work() -> None:
-        async with (
-            learner(url, schema, tmp_path / "a") as a,
-            learner(url, schema, tmp_path / "b") as b,
-        ):
+        async with learner("a") as a, learner("b") as b:
             await a.tell("t1", Reporter("ann", is_admin=False))
             with pytest.raises(Exception, match="Another key"):
                 await b.tell("t1", Reporter("bob", is_admin=False), result="failure")
@@ -153,14 +140,11 @@ def test_another_keys_report_is_amended_by_nobody_on_any_server(
     asyncio.run(work())
 
 
-def test_an_outcome_is_refused_while_postgres_is_away(
-    quick_postgres: Postgres, tmp_path: Path
-) -> None:
+def test_an_outcome_is_refused_while_postgres_is_away(learner: MakeLearner) -> None:
     """Nothing of it is kept in the server: the client has it."""
-    url, schema = quick_postgres.url, f"o8_{secrets.token_hex(6)}"
 
     async def work() -> None:
-        async with learner(url, schema, tmp_path / "a") as a:
+        async with learner("a") as a:
             await a.tell("t1")
             server: Any = a.team._shared
             await server.bus.stop()  # so that nobody finds it again
