@@ -151,6 +151,9 @@ def audit(settings: Settings, limit: int, as_json: bool) -> None:
 def _events(settings: Settings, limit: int) -> list[tuple[str, str, str, str, int]]:
     """The newest audit rows, of all servers of a team; [] without a database or audit table."""
     if settings.database_url:
+        from ..team.start import require_psycopg
+
+        require_psycopg()
         from ..team.registry import read_team_audit
 
         return read_team_audit(settings.database_url, limit)
@@ -206,6 +209,9 @@ def _counted(
             saved = saved_by_day(reading, days, name_of_project(reading, project_key(settings)))
             rows = [] if settings.database_url else read_usage(reading, days)
     if settings.database_url:
+        from ..team.start import require_psycopg
+
+        require_psycopg()
         from ..team.registry import read_team_usage
 
         rows = read_team_usage(settings.database_url, days)

@@ -46,7 +46,8 @@ def features(segment: Segment, ranking: Ranking) -> dict[str, float]:
     where its words point apart; `words`: the first hit's share of the highest score by words;
     `drop`, `lead`: how far the sixth and the second hit are below it; `long`: the question's words.
     """
-    plain, query = ranking.plain or ranking, ranking.query
+    plain = ranking.plain or ranking
+    query = plain.query
     place, meaning = ranking.hits[0].place, query.meaning
     first = next((hit for hit in plain.hits if hit.place == place), Hit(place, 0, 0.0))
     rivals = _rivals(segment, plain, place)

@@ -76,35 +76,48 @@ def rank(
 ) -> Ranking:
     """The best `depth` entries for a text; terms in `without` are ignored."""
     taught = experience if experience and is_taught(experience, segment.kind) else None
-    query = read_query(segment, text, terms, taught, without)
-    totals = add_up(segment, parts(segment, query))
-    found = by_meaning(segment, query, totals, depth)
-    plain = Ranking(query, _hits(query, found.scored), found.meant)
-    return plain if taught is None else _with_past(segment, plain, totals, depth, taught, found)
+    query = by_text = read_query(segment, text, terms, taught, without)
+    if taught and _is_read_by_past(query, taught.terms[segment.kind]):
+        by_text = read_query(segment, text, terms, None, without)
+    totals = add_up(segment, parts(segment, by_text))
+    found = by_meaning(segment, by_text, totals, depth)
+    plain = Ranking(by_text, _hits(by_text.highest, found.scored), found.meant)
+    if taught is None:
+        return plain
+    given = found.given if query.strength_taught == by_text.strength else ()
+    if query is not by_text:
+        totals, given = add_up(segment, parts(segment, query)), ()
+    query = replace(query, strength=query.strength_taught)
+    return _with_past(segment, query, plain, totals, depth, taught, given)
+
+
+def _is_read_by_past(query: Query, past: Container[str]) -> bool:
+    """Whether a word is read as it stands, as past tasks have it: without them it would be read as
+    a similar one, or in English."""
+    return any(word.place is None and word.term in past for word in query.own)
 
 
 def _with_past(
     segment: Segment,
+    query: Query,
     plain: Ranking,
     totals: Totals,
     depth: int,
     experience: Experience,
-    found: Found,
+    given: Sequence[int],
 ) -> Ranking:
-    by_text, learned = plain.query, learned_of(segment)
-    query = replace(by_text, strength=by_text.strength_taught)
+    learned = learned_of(segment)
     learned.apply(totals, query.weights, query.by_words, experience)
-    given = found.given if query.strength == by_text.strength else ()
     scored, meant, totals, _ = by_meaning(segment, query, totals, depth, learned, given)
     own = {hit.place: hit.score - plain.meant.get(hit.place, 0) for hit in plain.hits}
     known = Records(learned, query, experience)
     scored = lifted(scored, totals, own, known, query.by_words, depth)
-    return Ranking(query, _hits(query, scored), meant, plain, known)
+    highest = min(query.highest, plain.query.highest)
+    return Ranking(query, _hits(highest, scored), meant, plain, known)
 
 
-def _hits(query: Query, scored: Iterable[Scored]) -> tuple[Hit, ...]:
-    whole = query.highest
-    return tuple([Hit(place, s, s / whole if s < whole else 1.0) for place, s in scored])
+def _hits(highest: int, scored: Iterable[Scored]) -> tuple[Hit, ...]:
+    return tuple([Hit(place, s, min(1.0, s / highest)) for place, s in scored])
 
 
 def is_taught(experience: Experience, kind: Kind) -> bool:

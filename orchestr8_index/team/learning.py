@@ -19,7 +19,6 @@ import msgspec
 from msgspec.structs import replace
 
 from ..coordinate.commits import Committed
-from ..coordinate.feed import Waiter
 from ..errors import RequestError, StoreUnavailable
 from ..learn.outcomes import Outcomes, Reporter
 from ..learn.receipt import Applied, Resolve, read_report
@@ -159,10 +158,7 @@ class TeamLearning:
             while True:
                 with contextlib.suppress(RequestError, sqlite3.Error):
                     await self.follow()
-                await self._rest(waiter)
-
-    async def _rest(self, waiter: Waiter) -> None:
-        await waiter.wait(LOOK_SECONDS)
+                await waiter.wait(LOOK_SECONDS)
 
     async def follow(self) -> None:
         """Apply the entries after the cursor."""

@@ -177,12 +177,18 @@ def test_a_database_without_tables_is_not_one_to_migrate(
     assert said in run("database", "check", "--database", "postgresql://o8@127.0.0.1:1/o8").out
 
 
-def test_servers_of_no_team_is_a_sentence_where_psycopg_is_missing(
-    run: Run, monkeypatch: pytest.MonkeyPatch
+def test_servers_of_no_team_is_a_sentence(run: Run) -> None:
+    assert "No database is named" in run("servers").err
+
+
+@pytest.mark.parametrize("command", ["servers", "audit", "usage"])
+def test_what_is_of_a_team_names_what_is_missing(
+    run: Run, monkeypatch: pytest.MonkeyPatch, command: str
 ) -> None:
     monkeypatch.setitem(sys.modules, "psycopg", None)
-    assert "No database is named" in run("servers").err
-    said = run("servers", "--database", "postgresql://o8@127.0.0.1:1/o8")
+    monkeypatch.delitem(sys.modules, "orchestr8_index.team.registry", raising=False)
+    monkeypatch.setenv("MCP_DATABASE_URL", "postgresql://o8@127.0.0.1:1/o8")
+    said = run(command)
     assert (said.status, "pip install 'orchestr8-index[team]'" in said.err) == (2, True)
 
 
