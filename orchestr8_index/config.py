@@ -46,7 +46,6 @@ SHARED = "shared"
 LOG_LEVELS = ("debug", "info", "warning", "error")
 QUERY_LIFE, PATTERN_LIFE = 300, 600
 
-
 __all__ = [
     "DEFAULT_PORT",
     "LOOPBACK",

@@ -228,7 +228,6 @@ PLACES = tuple(
 )
 """In the order of precedence of the hosts; a host's own order is in docs/hosts.md."""
 
-
 SUFFIXES: dict[str, Kind] = {
     ".agent.md": "agent",
     ".chatmode.md": "agent",

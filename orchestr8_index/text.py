@@ -73,10 +73,8 @@ STOP = frozenset(
     within without yesterday yet""".split()
 )
 
-
 Forms = tuple[str, str, tuple[str, ...]]
 """(a word folded, its stem, its terms)"""
-
 
 _EXCEPTIONS = {
     form: stem

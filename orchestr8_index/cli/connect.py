@@ -17,6 +17,7 @@ import msgspec
 from ..bridge.hook import DIALECTS
 from ..config import Settings
 from ..daemon.locate import Address
+from ..daemon.pidfile import using
 from ..daemon.supervise import pidfile, running_address
 from ..environment import TO_CONNECT, current_folder, environment, home_folder
 from ..errors import OperationError
@@ -24,6 +25,7 @@ from ..hosts import files
 from ..hosts.files import FileChange
 from ..hosts.hooks import HOOKS, HookFile
 from ..hosts.known import HOSTS, NAME, Host
+from ..private import make_folder
 from .asking import located
 from .options import common
 from .paint import echo, echo_json, style
@@ -41,7 +43,6 @@ SAID = {
     "own": "Left an entry that is not ours in",
     "shared": "Hooks stay for another connected host in",
 }
-
 
 OF_ANOTHER = (
     "This server was started in another project: a host that names no folder (by MCP's roots or "
@@ -267,6 +268,8 @@ def _apply(
     host: Host, change: FileChange, scope: str, backups: Path, hooks: HookFile | None = None
 ) -> None:
     """Write the change; Claude Code's user file by its own command, as it often writes it."""
+    with using(backups.parent):
+        make_folder(backups.parent, backups.name)
     is_claudes = (host.name, scope) == ("claude", "user") and hooks is None
     tool = shutil.which(host.program) if is_claudes else None
     if tool is None:

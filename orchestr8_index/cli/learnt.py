@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from ..catalog.index import Index, Segment
     from ..serve.replay import Curve
 
-FOUND_WRONG = 1
 MOST_TOLD = 200  # the most rows that a server answers
 
 
@@ -157,7 +156,7 @@ def verify_all(settings: Settings, as_json: bool) -> None:
         verdict = verify(outcomes)
     emit(verdict, as_json, lambda: show.verdict(verdict))
     if not verdict.sound:
-        sys.exit(FOUND_WRONG)
+        sys.exit(1)
 
 
 @click.command()

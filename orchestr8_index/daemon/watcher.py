@@ -82,7 +82,8 @@ class Watcher:
                 return status
             if time.monotonic() - started > CALM_SECONDS:
                 pause = FIRST_PAUSE
-            self._write_crash(status, pause)
+            with contextlib.suppress(OSError):  # a full disk must not end the watcher
+                self._write_crash(status, pause)
             self._rest(pause)
             pause = min(LONGEST_PAUSE, pause * 2)
         return 0
@@ -115,10 +116,6 @@ class Watcher:
             time.sleep(NAP)
 
     def _write_crash(self, status: int, pause: float) -> None:
-        with contextlib.suppress(OSError):  # a full disk must not end the watcher
-            self._append_crash(status, pause)
-
-    def _append_crash(self, status: int, pause: float) -> None:
         with open(self._logs / STDERR_NAME, "rb", opener=open_private) as file:
             last = file.read().decode("utf-8", "replace")[-2000:]
         now = time.time()

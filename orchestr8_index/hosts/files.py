@@ -31,6 +31,7 @@ class FileChange(NamedTuple):
     before: str | None
     after: str | None
     what: str
+    is_own: bool = False  # an entry of the user's own is replaced: it is backed up in any case
 
     def diff(self) -> list[str]:
         old, new = ((text or "").splitlines() for text in (self.before, self.after))
@@ -39,8 +40,7 @@ class FileChange(NamedTuple):
 
 
 def check_within(path: Path, project: Path) -> None:
-    """Raises OperationError for a file of the project that is a link out of it: the tree may be a
-    stranger's. Files in the home folder may be links."""
+    """Raises OperationError for a project's file that leads out of it, maybe a stranger's link."""
     real, folder = path.resolve(), project.resolve()
     if path.is_relative_to(project) and not real.is_relative_to(folder):
         raise _unreadable(path, f"it leads out of this folder, to {real}")
@@ -54,7 +54,8 @@ def connected(host: Host, path: Path, entry: JsonObject) -> FileChange:
         held = _held(host, path, before)
     if held == entry:
         return FileChange(path, before, before, "unchanged")
-    return FileChange(path, before, after, "added" if held is None else "updated")
+    is_own = held is not None and not is_ours(held)
+    return FileChange(path, before, after, "added" if held is None else "updated", is_own)
 
 
 def disconnected(host: Host, path: Path, backups: Path | None = None) -> FileChange:
@@ -121,10 +122,7 @@ def unhooked(
 
 
 def carry_out(change: FileChange, *, private: bool, backups: Path | None = None) -> None:
-    """Write the change. A link is followed to its file, whose mode is kept.
-
-    The file as it was before our entry is backed up once, and the backup never overwritten.
-    """
+    """Write the change through links, with the mode that was, after a backup of the user's own."""
     real = change.path.resolve()
     try:
         if change.after is None:
@@ -154,15 +152,29 @@ def keeping(host: Host, change: FileChange, backups: Path) -> Iterator[None]:
     if change.what == "updated":
         own = json.dumps({host.group: {NAME: _held(host, change.path, change.before)}})
         _keep(change._replace(before=own), change.path.resolve(), 0o600, backups)
-    yield
+    with contextlib.ExitStack() as undo:
+        undo.callback(_put_back, host, change, backups)
+        yield
+        undo.pop_all()
     if change.what != "updated":
         _kept(change.path, backups).unlink(missing_ok=True)
+
+
+def _put_back(host: Host, change: FileChange, backups: Path) -> None:
+    """Undo a change that failed halfway: the entry of before was taken out, and none put in."""
+    own, now = _held(host, change.path, change.before), _read(change.path)
+    held = _held(host, change.path, now)
+    if own is not None and held is None:
+        held, text = own, _format(change.path).put(now or "", host.group, NAME, own)
+        replace_file(change.path.resolve(), text.encode(), 0o600)
+    if change.is_own and held == own:
+        _backup_of(change.path, backups).unlink(missing_ok=True)
 
 
 def _keep(change: FileChange, real: Path, mode: int, backups: Path | None) -> None:
     """Back up the file before our first entry; an older backup is renamed with a number."""
     place = _backup_of(real, backups)
-    if change.what != "added" and _read(_kept(real, backups)) is not None:
+    if change.what != "added" and not change.is_own and _read(_kept(real, backups)) is not None:
         return
     place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     if _read(place) not in (None, change.before):

@@ -280,7 +280,6 @@ def _outcomes_of(decision: Decision) -> dict[Kind, TaskOutcome]:
 
 _Sources = dict[str, tuple[str, Experience]]
 
-
 _Lent = Mapping[str, Collection[str]]
 
 

@@ -23,7 +23,6 @@ SURE_FROM = 3  # successes on the very task that put its entry first
 EXTRA = 0.02  # of the highest score, for twice as many
 PRIOR = 1  # the text's confidence counts as much as so many past tasks
 
-
 Scored = tuple[int, int]
 """(entry, score)"""
 

@@ -33,7 +33,6 @@ from .stream import answer_events
 Responder = Callable[[State, Scope, Receive, Send], Awaitable[None]]
 GET, POST, MCP = ["GET", "HEAD"], ["POST"], ["GET", "POST", "DELETE"]
 
-
 HTTP_FACE = "gateway"  # the face whose tools are also HTTP routes
 OF_FACE = {"/tools/{name}": POST, "/resources/{path:path}": GET}
 INDEXED = ("index", "all")  # faces that need an index

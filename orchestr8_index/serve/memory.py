@@ -10,6 +10,7 @@ import gc
 import importlib.util
 import os
 import sys
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType
@@ -31,6 +32,7 @@ LIBRARIES_MB = {
 LOADED_MB = 6  # growth after the first requests: caches, words seen, buffers
 M_ARENA_MAX = -8  # of malloc.h
 SUPERVISORS = "uvicorn.supervisors"
+LOADING = threading.RLock()
 UNUSED = ("bz2", "html", "lzma", "pickle")  # for archives, error pages and log sockets
 
 
@@ -90,8 +92,7 @@ class MemoryLimit:
 
 
 def load_uvicorn() -> None:
-    """Import uvicorn without its supervisors, which would import multiprocessing and watchfiles
-    (1.7 MB)."""
+    """Import uvicorn without its supervisors and what they import: multiprocessing (1.7 MB)."""
     if "uvicorn" in sys.modules:
         return
     nothing: Any = ModuleType(SUPERVISORS)
@@ -106,17 +107,18 @@ class _Deferred(ModuleType):
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        self.__class__ = ModuleType  # type: ignore[assignment]
-        importlib.reload(self)
-        return getattr(self, name)
+        with LOADING:  # another thread waits until all of the module's code has run
+            if self.__dict__.pop("_waits", False):
+                importlib.reload(self)
+                self.__class__ = ModuleType  # type: ignore[assignment]
+            return ModuleType.__getattribute__(self, name)
 
 
 def defer(module_name: str) -> None:
-    """Import a module whose code runs when one of its names is first used. Of a package,
-    submodules can be imported before."""
+    """Import a module whose code runs at the first use of a name; submodules can come before."""
     if module_name not in sys.modules and (spec := importlib.util.find_spec(module_name)):
         module = sys.modules[module_name] = importlib.util.module_from_spec(spec)
-        module.__class__ = _Deferred
+        module.__class__, module.__dict__["_waits"] = _Deferred, True
         parent, _, name = module_name.rpartition(".")
         if parent:
             setattr(sys.modules[parent], name, module)
@@ -129,8 +131,7 @@ def defer_unused() -> None:
 
 
 def one_arena() -> None:
-    """Make glibc use one arena for all threads: each further one keeps memory that its thread freed
-    (1.1 MB together), and only one thread runs at a time anyway."""
+    """Make glibc use one arena for all threads: others keep what their thread freed (1.1 MB)."""
     _libc("mallopt", M_ARENA_MAX, 1)
 
 

@@ -20,7 +20,6 @@ from .schema import read_as_now
 FURTHER = 10_000
 """Numbers tried beyond the highest known one, where the file's own highest cannot be read."""
 
-
 MOST_FAILURES = 10_000
 """Unreadable rows after which a failing range is given up whole."""
 

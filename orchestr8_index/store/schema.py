@@ -137,7 +137,6 @@ MIGRATIONS: Steps = (
     ),
 )
 
-
 _NOTED = ("agent_queries", "audit", "chain", "lease", "seal", "usage")
 REPLACEABLE = frozenset((*_NOTED, "adopted", "checkpoint", "orchestration_patterns"))
 """Tables that are created empty where they are missing: the decisions hold what was learnt."""

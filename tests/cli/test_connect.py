@@ -281,6 +281,45 @@ def test_what_claude_codes_command_replaced_comes_back(
     assert not list((tmp_path / "data").glob("hosts/*")) or not (stays or own)
 
 
+@pytest.mark.parametrize("own", [{"command": "mine"}, {"command": "orchestr8-index"}])
+def test_an_entry_stays_where_claude_codes_command_takes_it_out_and_puts_none_in(
+    own: dict[str, Any], run: Run, no_programs: Path, tmp_path: Path
+) -> None:
+    """It was gone, and `disconnect` found nothing to give back."""
+    program, file = no_programs / "claude", tmp_path / "home" / ".claude.json"
+    program.write_text(f"#!{sys.executable}{CLAUDE}".replace("name, *entry = ", "name = "))
+    program.write_text(program.read_text() + "sys.exit(what != 'remove')\n")
+    program.chmod(0o755)
+    file.write_text(json.dumps({"history": [1], "mcpServers": {"orchestr8": own}}))
+    before = json.loads(file.read_text())
+    assert run("connect", "claude", "--user", *PORT).status == 1
+    assert json.loads(file.read_text()) == before
+    kept = [each.read_text() for each in (tmp_path / "data").glob("hosts/*")]
+    assert "mine" not in "".join(kept)
+
+
+def test_an_own_entry_that_came_after_ours_is_kept_too(run: Run, tmp_path: Path) -> None:
+    for command in ("first", "second"):
+        Path(".mcp.json").write_text(
+            json.dumps({"mcpServers": {"orchestr8": {"command": command}}})
+        )
+        assert run("connect", "claude", *PORT).status == 0
+    run("disconnect", "claude")
+    assert json.loads(Path(".mcp.json").read_text())["mcpServers"]["orchestr8"] == {
+        "command": "second"
+    }
+
+
+def test_nothing_is_kept_where_everybody_can_write(run: Run, tmp_path: Path) -> None:
+    """Who can write there would say what `disconnect` gives back to the host."""
+    Path(".mcp.json").write_text("{}")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data").chmod(0o777)
+    said = run("connect", "claude", *PORT)
+    assert said.status == 1 and "written by everybody" in said.err
+    assert Path(".mcp.json").read_text() == "{}"
+
+
 def test_what_a_hosts_command_says_is_passed_on(run: Run, no_programs: Path) -> None:
     program = no_programs / "claude"
     program.write_text("#!/bin/sh\necho no such thing >&2\nexit 3\n")

@@ -2,6 +2,11 @@
 
 import subprocess
 import sys
+from pathlib import Path
+
+import pytest
+
+from orchestr8_index.serve.memory import defer
 
 NEEDLESS = (
     "email.mime multiprocessing watchfiles uvicorn.supervisors simsimd numpy prometheus_client mcp "
@@ -42,3 +47,32 @@ assert html.escape("<") == "&lt;" and pickle.loads(pickle.dumps([1])) == [1]
 assert {"bztar", "xztar"} <= {name for name, _ in shutil.get_archive_formats()}
 """
     assert {"_pickle", "html.entities"} <= loaded(SERVER + used)
+
+
+SLOW = """
+import threading
+
+def other():
+    import slow
+    seen.append(getattr(slow, "value", None))
+
+seen = []
+thread = threading.Thread(target=other)
+thread.start()
+thread.join(0.1)  # it ends in this time where it does not wait for the code below
+value = 1
+"""
+
+
+def test_a_thread_waits_until_another_has_loaded_what_is_deferred(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second thread at once was told that the module had no such name."""
+    (tmp_path / "slow.py").write_text(SLOW)
+    monkeypatch.syspath_prepend(tmp_path)
+    defer("slow")
+    slow = sys.modules.pop("slow")
+    monkeypatch.setitem(sys.modules, "slow", slow)
+    assert slow.value == 1
+    slow.thread.join()
+    assert slow.seen == [1]

@@ -34,8 +34,6 @@ Knows = Callable[[str], str]
 
 
 class Block(Struct, frozen=True):
-    """A block of a message."""
-
     type: str = ""
     id: str | None = None
     name: str | None = None

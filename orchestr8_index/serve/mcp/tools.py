@@ -59,7 +59,6 @@ languages are read word by word. confidence is the chance that the first hit is 
 {DOUBTFUL:g} reword it.
 After a task, report_outcome. get_pattern tells which agents worked before."""
 
-
 SHARING = """\
 Others work here, too: lock what two must not do at once, all as one set; the \
 token renews and releases it; a refusal says who has it. Share states by write_shared (if_rev, or \
