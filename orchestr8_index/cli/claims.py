@@ -13,6 +13,7 @@ import click
 from ..changeable import POLICIES, ClaimsPolicy
 from ..config import Settings
 from ..coordinate.resources import overlaps
+from ..daemon.pidfile import using
 from ..daemon.supervise import running_address
 from ..environment import own_command
 from ..errors import OperationError, Orchestr8Error
@@ -51,7 +52,8 @@ def claims(settings: Settings) -> None:
 def _choice(word: str) -> click.Command:
     @of_server
     def choose(settings: Settings) -> None:
-        ClaimsPolicy(settings.data_dir).write(word)
+        with using(settings.data_dir):
+            ClaimsPolicy(settings.data_dir).write(word)
         running = running_address(settings) is not None
         when = (
             "It holds at once; no restart is needed."

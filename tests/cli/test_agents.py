@@ -198,6 +198,12 @@ def test_a_hook_that_finds_itself_by_its_name_runs_on(online: Run, repository: P
     assert hook.read_text() == text
 
 
+def test_a_policy_that_cannot_be_written_is_a_sentence(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "data/claims").mkdir(parents=True)
+    said = run("claims", "deny")
+    assert said.status == 1 and "cannot be used: Is a directory" in said.err
+
+
 def test_a_hook_runs_nothing_of_the_repository_and_keeps_each_byte(
     online: Run, repository: Path
 ) -> None:
