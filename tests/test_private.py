@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from orchestr8_index import private
-from orchestr8_index.private import check_data_dir, make_folder, open_private
+from orchestr8_index.private import check_data_dir, make_folder, open_private, write_private
 
 KEPT = "somebody's text"
 WRITING = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
@@ -157,3 +157,20 @@ def test_what_else_lies_there_is_the_users(data: Path, victim: Path) -> None:
     (data / "certificate.pem").symlink_to(victim)
     (data / "mcp.pid").write_text("{}")
     check_data_dir(data)
+
+
+def test_two_processes_may_write_a_file_at_once(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each removed the other's unfinished file, or put it in place half-written."""
+    replace = os.replace
+
+    def after_another(source: Path, target: Path) -> None:
+        monkeypatch.setattr(os, "replace", replace)
+        monkeypatch.setattr(os, "getpid", lambda: 4711)
+        write_private(data / "file", b"theirs")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", after_another)
+    write_private(data / "file", b"ours")
+    assert [(each.name, each.read_bytes()) for each in data.iterdir()] == [("file", b"ours")]

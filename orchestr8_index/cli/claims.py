@@ -6,7 +6,6 @@ import os
 import re
 import shlex
 import subprocess
-import sys
 from pathlib import Path
 
 import click
@@ -14,7 +13,9 @@ import click
 from ..changeable import POLICIES, ClaimsPolicy
 from ..config import Settings
 from ..coordinate.resources import overlaps
+from ..daemon.pidfile import using
 from ..daemon.supervise import running_address
+from ..environment import own_command
 from ..errors import OperationError, Orchestr8Error
 from ..hosts.files import replace_file
 from .asking import sharing_server
@@ -51,7 +52,8 @@ def claims(settings: Settings) -> None:
 def _choice(word: str) -> click.Command:
     @of_server
     def choose(settings: Settings) -> None:
-        ClaimsPolicy(settings.data_dir).write(word)
+        with using(settings.data_dir):
+            ClaimsPolicy(settings.data_dir).write(word)
         running = running_address(settings) is not None
         when = (
             "It holds at once; no restart is needed."
@@ -153,12 +155,11 @@ def check(settings: Settings, agent: str) -> None:
 
 
 def _check(settings: Settings) -> str:
-    python, data = shlex.quote(sys.executable), shlex.quote(str(settings.data_dir))
+    command = shlex.join(own_command("claims", "check", "--data-dir", str(settings.data_dir)))
     return f"""{MARK}
 # Claude Code's own hook has judged its commits already.
 if [ -z "${{CLAUDECODE:-}}" ]; then
-    told=$({python} -m orchestr8_index claims check \\
-        --agent "${{MCP_AGENT:-}}" --data-dir {data} 2>/dev/null) || true
+    told=$({command} --agent "${{MCP_AGENT:-}}" 2>/dev/null) || true
     if [ -n "$told" ]; then
         printf '%s\\n' "$told" >&2
         exit 1
@@ -174,12 +175,13 @@ if [ -x "$before" ]; then exec "$before" "$@"; fi
 
 
 def _text_of(hook: Path) -> str:
-    return hook.read_text("utf-8", "surrogateescape") if hook.is_file() else ""
+    return hook.read_bytes().decode("utf-8", "surrogateescape") if hook.is_file() else ""
 
 
 def _write(hook: Path, text: str) -> None:
     """Write atomically, as a half-written hook would refuse every commit."""
-    replace_file(hook, text.encode("utf-8", "surrogateescape"), 0o755)
+    mode = hook.stat().st_mode & 0o777 if hook.exists() else 0o755
+    replace_file(hook, text.encode("utf-8", "surrogateescape"), mode)
 
 
 def _hook_of(repository: str) -> Path:

@@ -182,7 +182,7 @@ def program() -> list[str]:
     if own.name == "orchestr8-index" and (found := shutil.which(str(own))):
         return [os.path.abspath(found)]
     beside = Path(sys.executable).with_name("orchestr8-index")
-    return [str(beside)] if beside.exists() else [sys.executable, "-m", "orchestr8_index"]
+    return [str(beside)] if beside.exists() else [sys.executable, "-P", "-m", "orchestr8_index"]
 
 
 def _options(settings: Settings) -> list[str]:

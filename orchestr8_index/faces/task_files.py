@@ -154,7 +154,8 @@ async def release_file(core: Core, given: Arguments) -> JsonObject:
     if claim is None:
         raise refused(409, f"You hold no claim on {place.path}: give the token of your claim.")
     _claims.pop(_name(core, place), None)
-    await core.call("lockResources", action="release", token=claim.token)
+    held = [place.resource]
+    await core.call("lockResources", action="release", token=claim.token, resources=held)
     return _done(place, locked=False)
 
 
@@ -165,11 +166,13 @@ async def _locked(
 
     A claim that has expired is not acquired again, as others may have changed the file since.
     """
+    held: Arguments = {"resources": [place.resource]}
     if claim := _claim(core, place, given):
-        await core.call("lockResources", action="renew", token=claim.token, ttl_s=claim.seconds)
+        held |= {"action": "renew", "token": claim.token, "ttl_s": claim.seconds}
+        await core.call("lockResources", **held)
         return await place.do(work, *arguments)
-    params = {"action": "acquire", "resources": [place.resource], "ttl_s": SHORTEST}
-    token = (await core.call("lockResources", **params))["token"]
+    held |= {"action": "acquire", "ttl_s": SHORTEST}
+    token = (await core.call("lockResources", **held))["token"]
     try:
         return await place.do(work, *arguments)
     finally:

@@ -190,9 +190,9 @@ class Workspace:
             raise WorkspaceRefusal(422, sentence) from None
 
     def _sweep(self) -> None:
-        """Remove the temporary files of writes that were killed."""
-        with contextlib.suppress(FileNotFoundError), _folder(self._root, UNFINISHED) as folder:
-            for name in os.listdir(folder):
+        """Remove the temporary files of writes that were killed; those of others stay."""
+        with contextlib.suppress(OSError), _folder(self._root, UNFINISHED) as folder:
+            for name in filter(re.compile("[0-9a-f]{16}").fullmatch, os.listdir(folder)):
                 os.unlink(name, dir_fd=folder)
 
 
@@ -275,10 +275,7 @@ def _revision(content: bytes) -> str:
 
 def _task(task: str) -> str:
     if not TASK.fullmatch(task):
-        sentence = (
-            "task_id must have 1 to 128 letters, digits, _ . : or -, and begin with none of . : -"
-        )
-        raise WorkspaceRefusal(422, sentence)
+        raise WorkspaceRefusal(422, BAD_TASK)
     return task
 
 

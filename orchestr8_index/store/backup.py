@@ -23,6 +23,7 @@ KEPT = 7
 FOLDER = "backups"
 LEFTOVER_AGE = 3600.0
 _MOMENT = "%Y-%m-%dT%H%M%S.%f"
+_DATED = "[0-9]???-??-??T??????.???"
 _PASSING = (
     sqlite3.SQLITE_BUSY,
     sqlite3.SQLITE_LOCKED,
@@ -82,19 +83,16 @@ def backup(data_dir: Path, source: sqlite3.Connection | None = None, name: str =
 
 
 def backups(data_dir: Path, name: str = NAME) -> list[Path]:
-    """The backups of a database, oldest first."""
-    return sorted((data_dir / FOLDER).glob(f"{Path(name).stem}-*.db"))
+    """The backups of a database, oldest first; a file that has another name is not ours."""
+    return sorted((data_dir / FOLDER).glob(f"{Path(name).stem}-{_DATED}.db"))
 
 
 def _just_after(newest: list[Path]) -> str:
     """The moment right after the newest backup's, in the form of names; "" without one."""
-    if not newest:
-        return ""
-    try:
+    with contextlib.suppress(IndexError, ValueError):
         known = datetime.strptime(newest[0].stem.partition("-")[2], _MOMENT)
-    except ValueError:
-        return ""
-    return (known + timedelta(milliseconds=1)).strftime(_MOMENT)[:-3]
+        return (known + timedelta(milliseconds=1)).strftime(_MOMENT)[:-3]
+    return ""
 
 
 def age_seconds(data_dir: Path, name: str = NAME) -> float:

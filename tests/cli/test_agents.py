@@ -198,6 +198,29 @@ def test_a_hook_that_finds_itself_by_its_name_runs_on(online: Run, repository: P
     assert hook.read_text() == text
 
 
+def test_a_policy_that_cannot_be_written_is_a_sentence(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "data/claims").mkdir(parents=True)
+    said = run("claims", "deny")
+    assert said.status == 1 and "cannot be used: Is a directory" in said.err
+
+
+def test_a_hook_runs_nothing_of_the_repository_and_keeps_each_byte(
+    online: Run, repository: Path
+) -> None:
+    """Python found its own modules' names in the tree first: what lay there ran, and none held."""
+    hook, text = repository / ".git/hooks/pre-commit", b"#!/bin/sh\nprintf 'a\r\n' >/dev/null\n"
+    hook.write_bytes(text)
+    hook.chmod(0o700)
+    online("claims", "install", "--repository", str(repository))
+    for name in ("click", "json", "orchestr8_index"):
+        (repository / f"{name}.py").write_text("open('ran', 'w')\n")
+    (repository / "a.py").write_text("4\n")
+    assert git(repository, "commit", "-qam", "x").returncode == 0
+    assert not (repository / "ran").exists()
+    online("claims", "uninstall", "--repository", str(repository))
+    assert (hook.read_bytes(), hook.stat().st_mode & 0o777) == (text, 0o700)
+
+
 def test_a_hook_of_another_is_never_taken_away(online: Run, repository: Path) -> None:
     hook = repository / ".git/hooks/pre-commit"
     hook.unlink(missing_ok=True)

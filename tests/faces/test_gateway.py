@@ -103,6 +103,21 @@ async def test_a_write_after_the_lease_is_refused(here: Town) -> None:
 
 
 @visiting
+async def test_a_claim_on_another_file_opens_no_file(here: Town) -> None:
+    """Any token that was valid let its holder write what another had claimed."""
+    await post(here, ADA, "claim_file", **FILE)
+    token = (await post(here, BOB, "claim_file", task_id="t", path="b"))[1]["token"]
+    for name, more in {
+        "file_write": {"content": "theirs"},
+        "file_edit": {"old_content": "one", "new_content": "theirs"},
+    }.items():
+        assert (await post(here, BOB, name, **FILE, **more, token=token))[0] == 422
+    await post(here, BOB, "release_file", **FILE, token=token)
+    assert (await post(here, ADA, "file_read", **FILE))[1]["content"] == "one\n"
+    assert (await post(here, ADA, "claim_file", task_id="t", path="b"))[0] == 409
+
+
+@visiting
 async def test_a_missing_task_is_404(here: Town) -> None:
     assert (await post(here, ADA, "file_read", task_id="no", path="f"))[0] == 404
     assert (await post(here, ADA, "file_read", task_id="t", path="f"))[0] == 404

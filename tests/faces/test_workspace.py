@@ -264,3 +264,11 @@ def test_a_kill_in_a_write_leaves_the_old_file_or_the_new(root: Path) -> None:
         assert content in ("a" * 300_000, "b" * 300_000)
     Workspace(root)
     assert not os.listdir(root / ".unfinished")
+
+
+def test_what_others_keep_beside_unfinished_writes_stays(tmp_path: Path) -> None:
+    for name in ("notes.txt", "0123456789abcdef"):
+        (tmp_path / ".unfinished").mkdir(exist_ok=True)
+        (tmp_path / ".unfinished" / name).write_text("")
+    Workspace(tmp_path)
+    assert os.listdir(tmp_path / ".unfinished") == ["notes.txt"]

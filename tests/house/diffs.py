@@ -16,7 +16,7 @@ BLOCK = re.compile(r"^## (.+?)\n.*?```diff\n(.*?)```", re.MULTILINE | re.DOTALL)
 def documented() -> dict[str, str]:
     """The diffs of CONTRIBUTING.md by their headings."""
     text = (REPOSITORY / "CONTRIBUTING.md").read_text("utf-8")
-    return dict(BLOCK.findall(text[text.index("## ") :]))
+    return dict(BLOCK.findall(text[text.index("## How") :]))
 
 
 def copy_package(folder: Path) -> Path:

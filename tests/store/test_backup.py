@@ -90,6 +90,18 @@ def test_seven_backups_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert (len(kept), kept[-1], kept[0].name) == (7, made, "mcp-2026-01-04T000000.000.db")
 
 
+def test_a_file_of_another_name_is_no_backup_of_ours(tmp_path: Path) -> None:
+    """Its copy `mcp-1-before.db` of a user's was removed, and `mcp-old.db` taken for the newest."""
+    fill(tmp_path, "a")
+    names = {"mcp-1-before.db", "mcp-old.db"}
+    backup.backup(tmp_path)
+    for name in names:
+        (tmp_path / backup.FOLDER / name).write_text("of the user's")
+    made = [backup.backup(tmp_path) for _ in range(backup.KEPT)]
+    assert backup.backups(tmp_path) == made
+    assert names < {each.name for each in (tmp_path / backup.FOLDER).iterdir()}
+
+
 def test_a_backup_that_fails_leaves_no_half(tmp_path: Path) -> None:
     with pytest.raises(sqlite3.Error):
         backup.backup(tmp_path)
