@@ -160,7 +160,7 @@ def test_programmers_words_are_not_read_as_another_trades(text: str, word: str) 
 
 @pytest.mark.parametrize(
     "text",
-    ["users can't log in", "i cannot sign in", "nobody can sign in since the deploy", "login broken"],
+    ["users can't log in", "i cannot sign in", "nobody can sign in since monday", "login broken"],
 )
 def test_who_cannot_log_in_is_understood(text: str) -> None:
     assert "authentication" in read(text)["symptom"]
