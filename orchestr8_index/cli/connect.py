@@ -139,7 +139,8 @@ def disconnect(
     """
 
     def plan(host: Host, path: Path) -> FileChange:
-        return files.disconnected(host, path, _backups(settings))
+        port = (located(settings) or settings).port
+        return files.disconnected(host, path, _backups(settings), port)
 
     def plan_hooks(hooks: HookFile, path: Path) -> FileChange:
         change = files.unhooked(hooks, path, program(), _backups(settings))

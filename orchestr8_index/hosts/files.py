@@ -58,12 +58,11 @@ def connected(host: Host, path: Path, entry: JsonObject) -> FileChange:
     return FileChange(path, before, after, "added" if held is None else "updated", is_own)
 
 
-def disconnected(host: Host, path: Path, backups: Path | None = None) -> FileChange:
+def disconnected(host: Host, path: Path, backups: Path | None = None, port: int = 0) -> FileChange:
     """The change that removes our entry: the backup, if nothing else was changed since. An entry of
     the user's that ours replaced is restored.
 
-    `backups` is the folder in which `carry_out` kept the files; None: beside them.
-    """
+    `backups` is where `carry_out` kept the files, None: beside them; `port` is the server's."""
     before = _read(path)
     with _blaming(path):
         held = _held(host, path, before)
@@ -73,7 +72,7 @@ def disconnected(host: Host, path: Path, backups: Path | None = None) -> FileCha
         own = _held(host, path, backup)
         if backup is None and not is_ours(held):
             return FileChange(path, before, before, "own")
-        if is_ours(own, held):
+        if is_ours(own, (held, port)):
             backup = own = None  # it has an entry of ours already
         what = "removed" if own is None else "restored"
         if backup is not None and form.put(backup, host.group, NAME, held) == before:

@@ -180,6 +180,13 @@ def test_the_running_servers_port_is_written(online: Run) -> None:
     assert url.startswith("http://127.0.0.1:") and not url.startswith("http://127.0.0.1:0/")
 
 
+def test_the_address_that_a_command_replaced_is_ours_on_any_port(online: Run) -> None:
+    """It was given back as the user's own entry."""
+    for arguments in (["connect"], ["connect", "--stdio"], ["disconnect"]):
+        assert online(*arguments, "claude").status == 0
+    assert not Path(".mcp.json").exists()
+
+
 HOOK_FILES = {
     "cursor": (".cursor/hooks.json", "beforeSubmitPrompt"),
     "gemini": (".gemini/settings.json", "BeforeAgent"),
