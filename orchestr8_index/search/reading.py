@@ -154,7 +154,8 @@ def _translated(
     unnamed = [p for p in pairs if p[1] not in shapes and not known.is_name(p[1], names)]
     if not known.is_foreign(unnamed, terms.stem, lambda t: nearest_term(segment, t) is not None):
         return []
-    foreign_terms = [term for word, of in foreign if not known.is_name(word, names) for term in of]
+    telling = (each for each in foreign if each[0] not in known.function)
+    foreign_terms = [term for word, of in telling if not known.is_name(word, names) for term in of]
     indexed = sum(segment.find_term(term) is not None for term in foreign_terms)
     if foreign_terms and 2 * indexed >= len(foreign_terms):
         return []

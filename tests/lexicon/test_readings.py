@@ -95,6 +95,78 @@ def test_a_symptom_is_read_as_its_field(text: str, word: str) -> None:
     assert word in read(text)["symptom"]
 
 
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("change the nightly job to run at five", "career"),
+        ("write a cron job that cleans old files", "hr"),
+        ("the CI pipeline is stuck", "sales"),
+        ("this leads to more timeouts", "sales"),
+        ("the client returns 401", "churn"),
+        ("our client cancels the request after five seconds", "churn"),
+        ("the client drops the connection", "churn"),
+        ("the client keeps sending the same request", "prioritization"),
+        ("does the http client support proxies", "customer"),
+        ("the client lost its connection", "research"),
+        ("audit the token usage of our prompts", "blockchain"),
+        ("deploy with the new api contract", "blockchain"),
+        ("rotate the app's keys", "mobile"),
+        ("the config file is in the wrong location", "geospatial"),
+        ("the app's TLS certificate expired", "mobile"),
+        ("access controls are broken", "game"),
+        ("the AI does not follow instructions", "game"),
+        ("pandas data frame loading", "game"),
+        ("drop a column from the data frame", "game"),
+        ("api calls are slow", "video"),
+        ("the rollout strategy is risky", "trading"),
+        ("promote the release candidate to staging", "hr"),
+        ("find release candidates", "hr"),
+        ("the model exceeds its token budget", "financial"),
+        ("review the performance of the report query", "hr"),
+        ("page not found after deploy", "seo"),
+        ("the search page is slow", "seo"),
+        ("user is not allowed to copy the file", "legal"),
+        ("audit the contract between services", "blockchain"),
+        ("the device connect dialog is ugly", "firmware"),
+        ("our websocket drops connection", "firmware"),
+        ("unknown file type error", "malware"),
+        ("the setTimeout timer never fires", "firmware"),
+        ("print the user list", "windows"),
+        ("copy data to another machine", "iot"),
+        ("write a sample test", "statistics"),
+        ("lock the config file while writing", "hardening"),
+        ("add a domain service for orders", "directory"),
+        ("find the docs of this api", "vector"),
+        ("open a pull request from the remote", "hr"),
+        ("find the error in the log file", "authentication"),
+        ("log rotation fails at night", "authentication"),
+        ("I cannot find it in the logs", "authentication"),
+        ("look up the user in the cache", "research"),
+        ("the parser breaks on this file", "refactoring"),
+        ("import the tickets into the database", "planning"),
+        ("deploy breaks this feature", "estimation"),
+        ("better way to copy files", "copywriting"),
+        ("vault owner changed", "blockchain"),
+        ("the view model is wrong", "llm"),
+        ("api contract changed", "legal"),
+        ("exchange the token for a session", "email"),
+        ("write the contract tests between services", "legal"),
+        ("show a spinner while data loads", "etl"),
+    ],
+)
+def test_programmers_words_are_not_read_as_another_trades(text: str, word: str) -> None:
+    found = read(text)
+    assert word not in found.get("symptom", set()) | found.get("short", set())
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["users can't log in", "i cannot sign in", "nobody can sign in since monday", "login broken"],
+)
+def test_who_cannot_log_in_is_understood(text: str) -> None:
+    assert "authentication" in read(text)["symptom"]
+
+
 def test_the_parts_of_a_symptom_are_near_each_other() -> None:
     filler = "which we wrote about at some length here " * 3
     assert "symptom" in read("the image is heavy")
