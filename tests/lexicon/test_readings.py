@@ -147,6 +147,7 @@ def test_a_symptom_is_read_as_its_field(text: str, word: str) -> None:
         ("deploy breaks this feature", "estimation"),
         ("better way to copy files", "copywriting"),
         ("vault owner changed", "blockchain"),
+        ("the view model is wrong", "llm"),
         ("api contract changed", "legal"),
         ("exchange the token for a session", "email"),
         ("write the contract tests between services", "legal"),
