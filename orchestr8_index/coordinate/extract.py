@@ -10,7 +10,8 @@ import heapq
 import math
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
+from itertools import accumulate
 
 from msgspec import Struct
 
@@ -20,15 +21,14 @@ from ..tokens import estimate_tokens
 NEWEST_SHARE = 0.7  # of the budget that the newest messages may take
 AROUND = 12  # tokens of the fields around a message or a line
 MOST_WORDS = 40  # of a sentence; a longer one is cut
+MOST_OLDER = 200_000  # characters of the older messages, the newest, that are looked at
 HOW = "sentences of the older messages by the weight of their words; no model wrote this"
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
 _WORD = re.compile(r"\w[\w./:-]*\w|\w")
 
 
 class Sentence(Struct):
-    """A candidate for the extract; `place` is its order in the conversation."""
-
-    place: int
+    place: int  # in the conversation
     row: JsonObject
     text: str
     words: frozenset[str]
@@ -45,7 +45,9 @@ def within(rows: Sequence[JsonObject], most: int) -> JsonObject:
     older = rows[: len(rows) - whole]
     conversation: JsonObject = {"messages": list(rows[len(rows) - whole :])}
     if older:
-        lines = _best(_sentences(older), len(older), most - spent)
+        ends = accumulate(len(row["body"]) for row in reversed(older))
+        first = len(older) - max(1, sum(end <= MOST_OLDER for end in ends))
+        lines = _best(_sentences(older[first:]), len(older), most - spent)
         conversation["extract"] = {"of": len(older), "lines": lines, "how": HOW}
     return conversation
 
@@ -53,12 +55,11 @@ def within(rows: Sequence[JsonObject], most: int) -> JsonObject:
 def _sentences(rows: Sequence[JsonObject]) -> list[Sentence]:
     sentences = list[Sentence]()
     for row in rows:
-        for part in _SENTENCE.split(row["body"]):
+        for part in _SENTENCE.split(row["body"][:MOST_OLDER]):
             words = _WORD.findall(part.lower())
             if words:
-                text = part.strip()
-                if len(words) > MOST_WORDS:
-                    text = " ".join(part.split()[:MOST_WORDS]) + " …"
+                cut = " ".join(part.split()[:MOST_WORDS]) + " …"
+                text = cut if len(words) > MOST_WORDS else part.strip()
                 sentences.append(Sentence(len(sentences), row, text, frozenset(words[:MOST_WORDS])))
     return sentences
 
@@ -87,8 +88,5 @@ def _best(sentences: Sequence[Sentence], messages: int, room: int) -> list[JsonO
     return [{"id": t.row["id"], "from": t.row["from"], "text": t.text} for t in chosen]
 
 
-def _worth(
-    words: frozenset[str], weight: dict[str, float], covered: set[str] | None = None
-) -> float:
-    new = words - covered if covered else words
-    return sum(weight[word] for word in new) / math.sqrt(len(words) + 4)
+def _worth(words: frozenset[str], weight: dict[str, float], but: Set[str] = frozenset()) -> float:
+    return sum(weight[word] for word in words - but) / math.sqrt(len(words) + 4)

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orchestr8_index.coordinate import extract
 from orchestr8_index.coordinate.caller import Caller
 from orchestr8_index.coordinate.core import Coordination
 from orchestr8_index.coordinate.extract import within
@@ -77,3 +78,13 @@ def test_a_conversation_survives_a_restart(tmp_path: Path, ttl_s: int) -> None:
 
     run(tmp_path, talking)
     run(tmp_path, later)
+
+
+def test_an_extract_looks_at_the_newest_texts_up_to_a_bound(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of millions of short sentences each was weighed: for seconds nobody else was answered."""
+    monkeypatch.setattr(extract, "MOST_OLDER", 100)
+    older = within(talk(*(f"thing{n} " * 5 for n in range(9))), 200)["extract"]
+    ids = [line["id"] for line in older["lines"]]
+    assert ids == [str(older["of"] - 2), str(older["of"] - 1)]
