@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections.abc import Iterator, Sequence
-from itertools import islice
+from itertools import accumulate, islice
 
 from ..sharing import SessionCall
 from . import statements as sql
@@ -13,11 +13,10 @@ from .caller import Caller, Message, visible
 
 CANDIDATES = 400  # the newest that contain a word are compared
 MOST_INDEXED = 2000  # words of the index that are compared with one of the question
-NEAR = 5  # spellings tried for each word
-NEAR_RATIO = 75.0
+NEAR, NEAR_RATIO = 5, 75.0  # spellings tried for each word
 SHORTEST, BEGINS = 3, 90.0  # letters of a word that others may begin with, and how alike those are
 MOST_WORDS, MOST_LETTERS = 12, 40
-MOST_COMPARED = 4000  # characters of a text
+MOST_COMPARED, MOST_IN_ALL = 4000, 150_000  # characters of a text, and of all
 _WORD = re.compile(r"\w+")
 MessageRow = tuple[int, str, int]  # id, text, at
 Match = tuple[float, int, Message, int]  # score 0-100, id, message, at
@@ -47,10 +46,12 @@ def search(
     rows = dict.fromkeys(_candidates(connection, caller.project, session, words))
     if params.in_all:
         rows |= dict.fromkeys(_labelled(connection, caller.project, session, words))
-    alike = [_Alike(word) for word in words]
+    seen, alike = list(visible(connection, caller, rows)), [_Alike(word) for word in words]
+    ends = accumulate(min(len(m.body) + len(bytes(m.metadata)), MOST_COMPARED) for _, m, _ in seen)
     found = [
         (_likeness(alike, message, params.in_all), number, message, at)
-        for number, message, at in visible(connection, caller, rows)
+        for (number, message, at), end in zip(seen, ends, strict=True)
+        if end <= MOST_IN_ALL
         if not params.visibility or message.visibility in params.visibility
     ]
     found = [each for each in found if each[0] >= params.fuzzy_threshold]
@@ -77,8 +78,7 @@ class _Alike(dict[str, float]):
 
     def __missing__(self, other: str) -> float:
         begins = len(self._word) >= SHORTEST and other.startswith(self._word)
-        ratio = self._ratio(self._word, other)
-        self[other] = ratio = max(ratio, BEGINS) if begins else ratio
+        self[other] = ratio = max(self._ratio(self._word, other), BEGINS if begins else 0.0)
         return ratio
 
 

@@ -35,6 +35,7 @@ class Core(Protocol):
     def who(self) -> Who: ...
     @property
     def workspace(self) -> str: ...
+    def must_write(self, key: str) -> None: ...  # raises Forbidden
     def rename(self, name: str) -> None:
         """Set the name of a caller without a key, for the rest of its session."""
 

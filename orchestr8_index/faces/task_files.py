@@ -166,6 +166,7 @@ async def _locked(
 
     A claim that has expired is not acquired again, as others may have changed the file since.
     """
+    core.must_write(key_of(place.task, "file"))  # as `_note` does, when the file is written
     held: Arguments = {"resources": [place.resource]}
     if claim := _claim(core, place, given):
         held |= {"action": "renew", "token": claim.token, "ttl_s": claim.seconds}
@@ -187,7 +188,7 @@ def _claim(core: Core, place: TaskFile, given: Arguments) -> Claim | None:
 
 
 def _name(core: Core, place: TaskFile) -> tuple[str, str, str]:
-    return core.who.kind, core.who.label, place.resource
+    return core.who.kind, core.who.own, place.resource
 
 
 async def _note(core: Core, place: TaskFile, action: str, revision: str) -> None:

@@ -33,6 +33,7 @@ UNFINISHED = ".unfinished"  # the folder of temporary files; no task's id begins
 BAD_TASK = "task_id must have 1 to 128 letters, digits, _ . : or -, the first a letter, digit or _."
 TASK = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,127}")
 _FILE = sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY"))
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _FILE
 _NO_FILE = (errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.EMLINK, errno.EPERM)
 
 
@@ -108,9 +109,7 @@ class Workspace:
             self._replace(folder, name, encoded, allowed)
         return FileText(content, _revision(encoded))
 
-    def edit(
-        self, task: str, path: str, old: str, new: str, allowed: Callable[[], None] = lambda: None
-    ) -> tuple[FileText, FileText]:
+    def edit(self, task: str, path: str, old: str, new: str) -> tuple[FileText, FileText]:
         """Replace text that the file has exactly once; gives the file before and after."""
         before = self.read(task, path)
         count = before.content.count(old) if old else 0
@@ -118,7 +117,7 @@ class Workspace:
             sentence = f"{path} has old_content {count} times; it must be there once."
             raise WorkspaceRefusal(422, sentence)
         content = before.content.replace(old, new, 1)
-        return before, self.write(task, path, content, before.revision, allowed)
+        return before, self.write(task, path, content, before.revision)
 
     def files(self, task: str) -> list[str]:
         """The paths of a task's files, sorted; at most MOST_LISTED."""
@@ -157,9 +156,7 @@ class Workspace:
         mode = _replaceable(folder, name)
         temporary = secrets.token_hex(8)
         with _folder(self._root, UNFINISHED, make=True) as beside:
-            fd = os.open(
-                temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _FILE, mode, dir_fd=beside
-            )
+            fd = os.open(temporary, _NEW, mode, dir_fd=beside)
             try:
                 with open(fd, "wb") as file:
                     file.write(content)

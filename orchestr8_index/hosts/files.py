@@ -59,10 +59,8 @@ def connected(host: Host, path: Path, entry: JsonObject) -> FileChange:
 
 
 def disconnected(host: Host, path: Path, backups: Path | None = None, port: int = 0) -> FileChange:
-    """The change that removes our entry: the backup, if nothing else was changed since. An entry of
-    the user's that ours replaced is restored.
-
-    `backups` is where `carry_out` kept the files, None: beside them; `port` is the server's."""
+    """The change that removes our entry, or restores the user's own: the backup, if nothing else
+    was changed since. `backups`: where `carry_out` kept it, None: beside; `port`: the server's."""
     before = _read(path)
     with _blaming(path):
         held = _held(host, path, before)

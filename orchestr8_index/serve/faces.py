@@ -56,6 +56,9 @@ class ServedCore:
         first = self._state.projects.first.settings
         return first.door.workspace if caller.get().is_for(first.project_key) else ""
 
+    def must_write(self, key: str) -> None:
+        self._state.shared.asking(self._state.settings).may_write([key])
+
     def rename(self, name: str) -> None:
         caller.set(msgspec.structs.replace(caller.get(), agent=name))
         if self._session:

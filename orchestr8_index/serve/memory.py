@@ -1,7 +1,6 @@
 """The memory of the process: its limits, and ways to save some.
 
-Above the soft limit /health says so, above the hard one requests are refused. Both limits grow with
-entries beyond FREE_ENTRIES, with decisions, and with each large library that is imported.
+Above the soft one /health says so, above the hard one requests are refused; both grow with use.
 """
 
 from __future__ import annotations

@@ -248,6 +248,24 @@ async def test_a_search_looks_at_senders_and_metadata_where_it_is_told_to(
         assert bodies(await a.session("read", "s1", query=query, in_all=True)) == ["done"]
 
 
+def test_a_search_compares_the_newest_texts_up_to_a_bound(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of long messages each word of each was compared: for seconds nobody else was answered."""
+    monkeypatch.setattr(search, "MOST_IN_ALL", 350)
+
+    async def work(state: Coordination) -> None:
+        a = Agent(state, "a")
+        await a.session("create", "s1")
+        for number in range(5):
+            await a.send("b", session="s1", body=f"needle {number} " + "x" * 90)
+        for in_all in (False, True):
+            found = await a.session("read", "s1", query="needle", in_all=in_all)
+            assert [body[7] for body in bodies(found)] == ["4", "3", "2"]
+
+    run(tmp_path, work)
+
+
 def test_no_more_is_read_of_a_session_than_has_room(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -118,6 +118,25 @@ async def test_a_claim_on_another_file_opens_no_file(here: Town) -> None:
 
 
 @visiting
+async def test_who_takes_the_name_of_a_key_has_none_of_its_claims(here: Town) -> None:
+    key = holder("ada", "report")
+    assert (await post(here, key, "claim_file", **FILE))[0] == 200
+    assert (await post(here, ADA, "file_write", **FILE, content="theirs"))[0] == 409
+    assert (await post(here, ADA, "release_file", **FILE))[0] == 409
+    assert (await post(here, key, "file_write", **FILE, content="mine"))[0] == 200
+
+
+@visiting
+async def test_a_key_whose_writes_are_others_changes_no_file(here: Town) -> None:
+    """It was refused after the file was written, as the note of it is a shared value."""
+    key = msgspec.structs.replace(holder("ci", "report"), writes=("other/*",))
+    assert (await post(here, key, "file_write", **FILE, content="theirs"))[0] == 403
+    edit = {"old_content": "one", "new_content": "theirs"}
+    assert (await post(here, key, "file_edit", **FILE, **edit))[0] == 403
+    assert (await post(here, ADA, "file_read", **FILE))[1]["content"] == "one\n"
+
+
+@visiting
 async def test_a_missing_task_is_404(here: Town) -> None:
     assert (await post(here, ADA, "file_read", task_id="no", path="f"))[0] == 404
     assert (await post(here, ADA, "file_read", task_id="t", path="f"))[0] == 404
