@@ -115,7 +115,7 @@ class VerbRefused(InvalidRequest):
 class Refused(InvalidRequest):
     """A request that is refused before it is read; the connection ends with the answer."""
 
-    means = "What came is not let in, and not even read; the connection ends with the answer."
+    means = "The request is refused before it is read; the connection ends with the answer."
 
     def headers(self) -> dict[str, str]:
         return {"connection": "close"}
@@ -147,7 +147,7 @@ class HeadTooLarge(Refused):
 
 class EncodingRefused(Refused):
     status = 415
-    means = "The body is compressed, or of a page and not said to be JSON."
+    means = "The body is compressed, or a web page sent it without the type application/json."
     cure = "Send the body as it is, without Content-Encoding."
 
 
@@ -253,7 +253,7 @@ class McpAway(RequestError):
 
 class NoSuchProject(RequestError):
     code, status = -32034, 404
-    means = "No project of that name is known, or to this key; folders count from own programs."
+    means = "The server, or this key, has no project of that name; only own programs name folders."
     cure = "`orchestr8-index projects` lists the names."
 
 
@@ -302,7 +302,7 @@ class Compacted(WithFacts, RequestError):
 
 class NoSuchSession(WithFacts, RequestError):
     code, status = -32045, 404
-    means = "There is no session of that id; near ones are named."
+    means = "There is no session of that id; similar ids are named."
     cure = "List the sessions, or create it."
 
 

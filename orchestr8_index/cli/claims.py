@@ -29,8 +29,8 @@ ASIDE = "pre-commit.before-claims"
 SHELL = re.compile(r"#!.*\b(?:ba|da|k|z)?sh\b.*\n")
 MEANS = {
     "deny": "an edit of a file that another agent has is refused",
-    "warn": "it goes on, and both are told",
-    "off": "nothing is claimed, and git is not looked at",
+    "warn": "an edit of a file that another agent has goes on, and both are told",
+    "off": "no file is claimed, and no git command is checked",
 }
 
 
