@@ -327,7 +327,8 @@ def _rest(more: int, what: str) -> list[str]:
 
 
 def verdict(result: Any) -> str:
-    head = f"{decisions(result.decisions)} and {result.patterns:,} patterns counted again: "
+    patterns = amount(result.patterns, "pattern")
+    head = f"{decisions(result.decisions)} and {patterns} counted again: "
     if result.sound:
         return head + style("everything agrees", fg="green") + "."
     wrong = [f"decision {number} was altered on the disk" for number in result.altered]
@@ -360,8 +361,8 @@ def amount(count: int, noun: str) -> str:
 def score(result: Any, change: Any) -> str:
     before = "" if change.hit1_before is None else f" (last run {change.hit1_before:.3f})"
     lines = [
-        f"{result.questions} questions: Hit@1 {result.hit1:.3f}{before}, R@5 {result.r5:.3f}, "
-        f"MRR {result.mrr:.3f}",
+        f"{amount(result.questions, 'question')}: Hit@1 {result.hit1:.3f}{before}, "
+        f"R@5 {result.r5:.3f}, MRR {result.mrr:.3f}",
         *(style(f"  + {query}", fg="green") for query in change.gained),
         *(style(f"  - {query}", fg="red") for query in change.lost),
     ]

@@ -140,7 +140,7 @@ def get_config(settings: Settings, name: str, as_json: bool) -> None:
     """Print what was changed, by whom and when."""
     prefix = PREFIX + name
     rows = sharing_server(settings).ask("readShared", {"prefix": prefix})["items"]
-    emit(rows, as_json, lambda: _changes(rows) or "Nothing was changed.")
+    emit(rows, as_json, lambda: _changes(rows) or "No setting was changed.")
 
 
 @config.command("set")
