@@ -11,7 +11,7 @@ from ..source import NAME, PACKAGE, base_of, imports, modules
 LATER = {"coordinate", "faces", "page", "team"}  # these rooms come with numbers of their own
 
 MOST = {
-    "lines": 39_886,  # hosts, languages, plans, guards, lenders, usage; 11 MB of MCP's SDK left out
+    "lines": 39_887,  # hosts, languages, plans, guards, lenders, usage; 11 MB of MCP's SDK left out
     "files": 236,  # the same
     "longest_file": 400,  # errors.py: every error, drawn once
     "longest_function": 40,  # the goal
