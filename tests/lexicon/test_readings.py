@@ -148,6 +148,7 @@ def test_a_symptom_is_read_as_its_field(text: str, word: str) -> None:
         ("better way to copy files", "copywriting"),
         ("vault owner changed", "blockchain"),
         ("the view model is wrong", "llm"),
+        ("the expected result is missing in the report", "vector"),
         ("api contract changed", "legal"),
         ("exchange the token for a session", "email"),
         ("write the contract tests between services", "legal"),
