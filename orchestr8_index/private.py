@@ -60,16 +60,18 @@ def read_private(path: str | os.PathLike[str], most: int = MOST_READ) -> bytes:
 
 
 def write_private(path: Path, data: bytes, synced: bool = False) -> None:
-    """Replace a file of ours atomically; `synced`: it survives a power cut after the return.
-    Raises OSError."""
+    """Replace a file of ours atomically, safe from a power cut if `synced`. Raises OSError."""
     partial = path.with_name(f"{path.name}.{os.getpid()}.part")  # another process may write, too
     partial.unlink(missing_ok=True)
-    with open(partial, "xb", opener=open_private) as file:
-        file.write(data)
-        if synced:
-            file.flush()
-            os.fsync(file.fileno())
-    os.replace(partial, path)
+    try:
+        with open(partial, "xb", opener=open_private) as file:
+            file.write(data)
+            if synced:
+                file.flush()
+                os.fsync(file.fileno())
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
     if synced:
         with contextlib.suppress(OSError):
             sync_folder(path.parent)

@@ -174,3 +174,13 @@ def test_two_processes_may_write_a_file_at_once(
     monkeypatch.setattr(os, "replace", after_another)
     write_private(data / "file", b"ours")
     assert [(each.name, each.read_bytes()) for each in data.iterdir()] == [("file", b"ours")]
+
+
+def test_a_write_that_fails_leaves_nothing(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError("no space")
+
+    monkeypatch.setattr(os, "replace", refuse)
+    with pytest.raises(OSError, match="no space"):
+        write_private(data / "file", b"new")
+    assert list(data.iterdir()) == []

@@ -92,8 +92,7 @@ def rank(
 
 
 def _is_read_by_past(query: Query, past: Container[str]) -> bool:
-    """Whether a word is read as it stands, as past tasks have it: without them it would be read as
-    a similar one, or in English."""
+    """Whether past tasks keep a word from being corrected or read in English."""
     return any(word.place is None and word.term in past for word in query.own)
 
 
@@ -111,9 +110,9 @@ def _with_past(
     scored, meant, totals, _ = by_meaning(segment, query, totals, depth, learned, given)
     own = {hit.place: hit.score - plain.meant.get(hit.place, 0) for hit in plain.hits}
     known = Records(learned, query, experience)
-    scored = lifted(scored, totals, own, known, query.by_words, depth)
-    highest = min(query.highest, plain.query.highest)
-    return Ranking(query, _hits(highest, scored), meant, plain, known)
+    rows = lifted(scored, totals, own, known, query.by_words, depth)
+    hits = _hits(min(query.highest, plain.query.highest), rows)
+    return Ranking(query, hits, meant, plain, known)
 
 
 def _hits(highest: int, scored: Iterable[Scored]) -> tuple[Hit, ...]:

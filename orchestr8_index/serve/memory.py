@@ -118,9 +118,8 @@ def defer(module_name: str) -> None:
     if module_name not in sys.modules and (spec := importlib.util.find_spec(module_name)):
         module = sys.modules[module_name] = importlib.util.module_from_spec(spec)
         module.__class__, module.__dict__["_waits"] = _Deferred, True
-        parent, _, name = module_name.rpartition(".")
-        if parent:
-            setattr(sys.modules[parent], name, module)
+        if (parts := module_name.rpartition("."))[0]:
+            setattr(sys.modules[parts[0]], parts[2], module)
 
 
 def defer_unused() -> None:
