@@ -237,6 +237,7 @@ def test_markup_in_names_tasks_and_messages_is_text(
 
 
 def test_it_works_without_a_mouse(page: Page) -> None:
+    expect(box(page)).to_be_visible()
     page.keyboard.press("/")
     page.keyboard.type("write release notes")
     page.keyboard.press("Enter")
